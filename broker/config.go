@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "time"
+
+// Config is what the broker may be told. Sizes are bytes. Defaults gives the values of an empty configuration.
+type Config struct {
+	Listen     []string   // "HOST:PORT"
+	Anonymous  bool       // clients without a user name are let in; only ever true on loopback
+	Durability Durability // when a QoS 1 or 2 publisher gets its acknowledgement
+	Limits     Limits
+}
+
+// Durability says when the publisher of a QoS 1 or 2 message gets its acknowledgement.
+type Durability string
+
+// The durabilities of SPEC "[broker] durability".
+const (
+	Disk   Durability = "disk"   // once fdatasync has returned
+	Memory Durability = "memory" // at once
+)
+
+// Limits bound what clients can make the broker hold. Each is enforced and counted.
+type Limits struct {
+	Clients                int           // connections from outside that have finished CONNECT
+	Preauth                int           // connections that have not
+	PreauthPerAddress      int           // of these, from one address other than loopback
+	ConnectTimeout         time.Duration // from accept to a whole CONNECT
+	Packet                 int           // bytes of one packet
+	TopicLevels            int
+	SubscriptionsPerClient int
+	Retained               int // messages
+	RetainedBytes          int
+	SessionExpiry          time.Duration // the longest that a session outlives its connection
+	SessionQueue           int64         // bytes owed to one persistent session; its oldest are dropped beyond
+	Journal                int64         // bytes of the journal on disk
+}
+
+// Defaults is the configuration of an empty file.
+func Defaults() Config {
+	return Config{
+		Listen:     []string{"127.0.0.1:1883"},
+		Anonymous:  true,
+		Durability: Disk,
+		Limits: Limits{
+			Clients: 1000, Preauth: 256, PreauthPerAddress: 32, ConnectTimeout: 10 * time.Second,
+			Packet: 256 << 10, TopicLevels: 16, SubscriptionsPerClient: 256,
+			Retained: 10000, RetainedBytes: 16 << 20,
+			SessionExpiry: 7 * 24 * time.Hour, SessionQueue: 64 << 20, Journal: 512 << 20,
+		},
+	}
+}
