@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package arch_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+const (
+	sys   = "golang.org/x/sys"
+	mochi = "github.com/mochi-mqtt/server/v2/packets"
+	toml  = "github.com/BurntSushi/toml"
+)
+
+// entry is one package's line in the map of the tree.
+type entry struct {
+	ours  []string // packages of this module that it may import; "*": all
+	third []string // modules or packages of others that it may import
+	why   string
+}
+
+// treeMap is the direction of the data, as imports: bytes come from below and nobody looks up. A new package needs
+// a line here and a sentence in docs/architecture.md.
+func treeMap() map[string]entry {
+	return map[string]entry{
+		"cmd/edged": {
+			ours: []string{"*"}, third: []string{"github.com/spf13/cobra"},
+			why: "it wires the parts, so it alone knows them all; the command line is nobody else's business",
+		},
+		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
+		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
+		"config": {
+			ours: []string{"bridge", "broker", "uplink", "devices", "devices/catalog"}, third: []string{toml},
+			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
+		},
+		"devices": {
+			why: "decoders are pure: bytes in, readings out, so that each can be tested, fuzzed, simulated and replayed",
+		},
+		"devices/catalog": {
+			ours: []string{"devices"}, third: []string{toml},
+			why: "it lists the drivers and reads their descriptions, which are TOML",
+		},
+		"bridge": {
+			ours: []string{"bridge/port", "devices", "mqtt"},
+			why:  "a bridge is an MQTT client like any other: it sees the broker only through its connection",
+		},
+		"bridge/port": {
+			third: []string{"go.bug.st/serial", "periph.io/x/conn/v3", "periph.io/x/host/v3", sys},
+			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
+		},
+		"broker": {
+			ours:  []string{"broker/journal", "broker/session", "broker/router", "broker/retained", "mqtt/wire"},
+			third: []string{sys},
+			why:   "the broker serves whoever speaks MQTT and knows neither devices nor the cloud",
+		},
+		"broker/session":  {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/router":   {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/retained": {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/journal": {
+			third: []string{sys},
+			why:   "a log of records that does not know what they mean can be tested against every fault of a disk",
+		},
+		"mqtt": {ours: []string{"mqtt/wire"}, why: "the client is used by bridges, uplink and commands and knows none"},
+		"mqtt/wire": {
+			third: []string{mochi},
+			why:   "mochi's codec is seen by this package alone, so that it can be replaced in one place",
+		},
+		"uplink": {
+			ours: []string{"mqtt"}, third: []string{sys},
+			why: "the uplink is a client of two brokers; ours is to it what any other is",
+		},
+		"systemd": {
+			third: []string{"github.com/coreos/go-systemd/v22/daemon"},
+			why:   "the service manager is told by whoever wires the parts, not by the parts",
+		},
+		"internal/arch":  {why: "the rules of the tree are no part of the product"},
+		"internal/bench": {ours: []string{"*"}, why: "it measures the product and is no part of it"},
+		"internal/e2e":   {ours: []string{"*"}, why: "it runs the product and is no part of it"},
+	}
+}
+
+const programWhy = "a part of the program, without its command line"
+
+const coreWhy = "who is owed what is decided from messages and positions in the journal, without connections"
+
+func importRules() []rule {
+	return []rule{
+		{"import-map", "data goes one way; an import against it makes two parts that cannot be understood apart", checkOurs, triedOurs()},
+		{"third-party-map", "each library is behind one package of ours, so that it can be judged, pinned and replaced there", checkThird, triedThird()},
+		{"devices-are-pure", "a decoder without files, network, clock, log, lock and goroutine gives the same readings in a test, a replay and the field", checkPure, triedPure()},
+	}
+}
+
+func checkOurs(t *tree) []string {
+	var found []string
+	lines := treeMap()
+	for _, dir := range slices.Sorted(maps.Keys(t.packages())) {
+		line, known := lines[dir]
+		if !known {
+			found = append(found, dir+": the package has no line in the map of the tree (internal/arch/imports_test.go)")
+			continue
+		}
+		for _, f := range t.packages()[dir] {
+			for _, spec := range f.ast.Imports {
+				ours, own := strings.CutPrefix(pathOf(spec), module+"/")
+				switch {
+				case !own || ours == dir:
+				case ours == "cmd/edged", strings.HasPrefix(ours, "cmd/") && !strings.HasPrefix(dir, "cmd/"),
+					strings.HasPrefix(ours, "internal/"):
+					found = append(found, t.at(spec.Pos(), "%s imports %s, which is there for nobody", dir, ours))
+				case f.isTest(): // a test may hold its package against any other
+				case !slices.Contains(line.ours, ours) && !slices.Contains(line.ours, "*"):
+					found = append(found, t.at(spec.Pos(), "%s imports %s: %s", dir, ours, line.why))
+				}
+			}
+		}
+	}
+	return found
+}
+
+func triedOurs() []sample {
+	return []sample{
+		{"against the direction", map[string]string{
+			"broker/door.go": "package broker\nimport \"edged/bridge\"\nvar _ bridge.Config",
+		}, []string{"broker imports bridge"}},
+		{"package without a line", map[string]string{"spool/s.go": "package spool"}, []string{"spool: the package has no line"}},
+		{"the program itself", map[string]string{"config/c.go": "package config\nimport _ \"edged/cmd/edged\""}, []string{"cmd/edged"}},
+		{"allowed", map[string]string{
+			"bridge/b.go":      "package bridge\nimport _ \"edged/mqtt\"",
+			"cmd/edged/m.go":   "package main\nimport _ \"edged/systemd\"",
+			"bridge/b_test.go": "package bridge_test\nimport _ \"edged/bridge\"\nimport _ \"edged/broker\"",
+		}, nil},
+	}
+}
+
+func checkThird(t *tree) []string {
+	var found []string
+	lines := treeMap()
+	for _, f := range t.files {
+		allowed := lines[f.dir()].third
+		if f.isTest() {
+			// Pseudo terminals and signals are what a test of this program is made of.
+			allowed = append(slices.Clone(allowed), sys)
+		}
+		for _, spec := range f.ast.Imports {
+			p := pathOf(spec)
+			if first, _, _ := strings.Cut(p, "/"); !strings.Contains(first, ".") {
+				continue
+			}
+			if !slices.ContainsFunc(allowed, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") }) {
+				found = append(found, t.at(spec.Pos(), "%s imports %s, which is not its to use", f.dir(), p))
+			}
+		}
+	}
+	return found
+}
+
+func triedThird() []sample {
+	return []sample{
+		{"codec outside wire", map[string]string{
+			"broker/door.go":       "package broker\nimport _ \"" + mochi + "\"",
+			"broker/door_test.go":  "package broker\nimport _ \"" + mochi + "\"",
+			"mqtt/wire/connect.go": "package wire\nimport _ \"" + mochi + "\"",
+		}, []string{"broker/door.go:2", "broker/door_test.go:2"}},
+		{"the rest of a module of which one package is allowed", map[string]string{
+			"mqtt/wire/x.go": "package wire\nimport _ \"github.com/mochi-mqtt/server/v2\"",
+		}, []string{"mochi-mqtt/server/v2, which"}},
+		{"library nobody named", map[string]string{
+			"uplink/u.go": "package uplink\nimport _ \"example.com/backoff\"",
+		}, []string{"example.com/backoff"}},
+		{"allowed", map[string]string{
+			"bridge/port/p.go":   "package port\nimport _ \"golang.org/x/sys/unix\"\nimport _ \"periph.io/x/host/v3/sysfs\"",
+			"bridge/pty_test.go": "package bridge\nimport _ \"golang.org/x/sys/unix\"\nimport _ \"net/http\"",
+		}, nil},
+	}
+}
