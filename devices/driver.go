@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package devices
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Driver is one entry of the catalogue: what `edged drivers NAME` shows, and how to make its decoder and simulator. It
+// is shared and never changed.
+type Driver struct {
+	Name     string        // in the configuration, [a-z0-9_-]+
+	Title    string        // one line for people
+	Model    string        // maker and product, for Home Assistant
+	Also     []string      // other products that speak the same
+	Class    string        // kind of device: "air", "text", …
+	Serial   string        // the line's usual setting, "9600 8N1"
+	Text     bool          // it speaks lines of text: the share of readable bytes (Counts) tells a wrong baud rate
+	Event    bool          // it speaks only when something happens: online at opening, never stale
+	Every    time.Duration // how often it is asked unless `every` says so; 0: it speaks by itself and is asked only when `every` is set
+	Notes    string        // what a user has to know besides; "" nothing
+	Readings []Info        // in the order they are printed; nil: they depend on the options or on what comes
+	Commands []CommandInfo
+	Options  []OptionInfo
+
+	// New makes a decoder. It may also be a Commander, an Asker, a Hearer. Errors are Faults where they concern an option.
+	New func(Options) (Decoder, error)
+	// Simulate makes the device's side of the wire; the same seed gives the same values.
+	Simulate func(o Options, seed uint64) (Simulator, error)
+	// Expects tells, where Readings is nil, which readings these options name; nil where they don't say. It is nil when
+	// options never name readings.
+	Expects func(Options) []Info
+}
+
+// Info describes one reading, as in `meta`.
+type Info struct {
+	Name  string
+	Unit  string   // "": none
+	Class string   // Home Assistant's device class; "": none
+	Total bool     // it only grows (state class total_increasing)
+	Min   *float64 // what the sensor can give; nil: unknown
+	Max   *float64
+	Text  string // one line for people
+}
+
+// Kinds of what a command or an option takes.
+const (
+	KindBool     = "bool"     // true or false
+	KindNumber   = "number"   // within Min and Max
+	KindEnum     = "enum"     // one of Values
+	KindHex      = "hex"      // a string of hexadecimal digits
+	KindText     = "text"     // any string
+	KindTrigger  = "trigger"  // true, and nothing else
+	KindDuration = "duration" // a string such as "500ms" (options only)
+)
+
+// CommandInfo describes one command, as in `meta`: the name is a key of the JSON published on `set`.
+type CommandInfo struct {
+	Name     string
+	Kind     string   // one of the kinds above
+	Values   []string // of KindEnum
+	Min, Max *float64 // of KindNumber
+	Unit     string
+	Answered bool   // the device tells the value back, for some values at least
+	Text     string // one line for people
+}
+
+// OptionInfo describes one key that the driver adds to the device's table.
+type OptionInfo struct {
+	Name     string
+	Kind     string   // one of the kinds above but KindTrigger
+	Values   []string // of KindEnum
+	Default  string   // as one would write it; "": none
+	Required bool
+	Bytes    int // of KindHex: exactly so many; 0: any number
+	Text     string
+}
+
+// ReadingsFor gives the readings that a device with these options has, in the order they are printed; nil when they
+// are known only as they come.
+func (d *Driver) ReadingsFor(o Options) []Info {
+	if d.Readings == nil && d.Expects != nil {
+		return d.Expects(o)
+	}
+	return d.Readings
+}
+
+// Command finds a command by its name.
+func (d *Driver) Command(name string) (CommandInfo, bool) {
+	i := slices.IndexFunc(d.Commands, func(c CommandInfo) bool { return c.Name == name })
+	if i < 0 {
+		return CommandInfo{}, false
+	}
+	return d.Commands[i], true
+}
+
+// ByName orders drivers as they are listed.
+func ByName(a, b *Driver) int { return cmp.Compare(a.Name, b.Name) }
