@@ -24,6 +24,11 @@ func ValidTopic(t []byte) bool {
 	return plain || utf8.Valid(t)
 }
 
+// ValidTopicName is [ValidTopic] for a string.
+func ValidTopicName(s string) bool {
+	return s != "" && len(s) <= math.MaxUint16 && !strings.ContainsAny(s, "\x00+#") && utf8.ValidString(s)
+}
+
 // ValidFilter says whether a topic filter is well formed (4.7.1, 4.7.3, 4.8.2), and splits $share/GROUP/ off; group is
 // "" for a filter that is not shared.
 func ValidFilter(s string) (group, filter string, ok bool) {
