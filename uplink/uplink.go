@@ -15,27 +15,60 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"edged/mqtt"
 )
 
 // ClientID is the uplink's session on the local broker.
 const ClientID = "edged-uplink"
 
-// Deps is what the uplink needs from its surroundings.
+// Deps is what the uplink needs from its surroundings. Only Gateway and DialLocal must be there.
 type Deps struct {
-	Gateway   string                       // the gateway's id
-	DialLocal func() (net.Conn, error)     // to the local broker, with the identity ClientID
-	Log       *slog.Logger                 // nil: none
-	Floor     func() time.Time             // a time that has certainly passed, for certificates; nil: none is known
-	Changed   func()                       // after the state or code changed, or the backlog went from or to nothing; nil: nobody wants to know
-	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error) // nil: the system's resolver
-	Dial      func(ctx context.Context, address netip.AddrPort) (net.Conn, error) // nil: TCP
+	Gateway   string                   // the gateway's id
+	DialLocal func() (net.Conn, error) // to the local broker, with the identity ClientID and the rights of Rights
+	Log       *slog.Logger             // nil: none
+	Floor     func() time.Time         // a time that has certainly passed, for certificates; nil: none is known
+	// Changed is called after the state or the code changed, or the backlog went from or to nothing. It must not block.
+	Changed func()
+
+	// Resolve looks a name up; nil: the system's resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Dial connects to the cloud; nil: TCP.
+	Dial func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
+	// Links calls changed when the machine's network may lead elsewhere, until ctx ends; nil: the kernel says so.
+	Links func(ctx context.Context, changed func()) error
 }
 
 // Uplink is the link to the cloud.
 type Uplink struct {
-	cfg  Config
-	deps Deps
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	targets []target
+	topics  *mapping
+	window  *window
+	local   *local
+	inside  *mqtt.Session // on the local broker
+	outside *mqtt.Session // in the cloud
+	orders  chan *order   // from the cloud; full: nothing is read from there
+	handed  chan *order   // which the local broker has not confirmed; full: no more are handed
+	links   chan struct{} // holds one: the network changed
+	lastID  atomic.Uint32 // the identifier of the last message that was sent
+
+	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
+	book     *book
+	probes   map[target]*probed
+	brief    int    // sessions in a row that the server ended at once
+	sessions uint64 // that were accepted
+	asked    bool   // the server has our subscriptions, if it has our session
+
+	mu     sync.Mutex
+	status Status
+	client *mqtt.Client    // of the present session; nil: there is none
+	told   map[string]bool // topics that were told to be refused
 }
 
 // New makes the link; [Uplink.Run] brings it to life. The error tells every value of cfg that cannot be.
@@ -45,15 +78,105 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return &Uplink{cfg: cfg, deps: deps}, nil
+	u := &Uplink{
+		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), local: newLocal(),
+		inside: mqtt.NewSession(), outside: mqtt.NewSession(), book: newBook(deps.Resolve), probes: map[target]*probed{},
+		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1),
+		status: Status{State: Off}, told: map[string]bool{},
+	}
+	for _, s := range cfg.URLs {
+		t, err := parseTarget(s)
+		if err != nil {
+			return nil, err
+		}
+		u.targets = append(u.targets, t)
+	}
+	if u.log == nil {
+		u.log = slog.New(slog.DiscardHandler)
+	}
+	if u.deps.Dial == nil {
+		u.deps.Dial = dialTCP
+	}
+	if u.deps.Links == nil {
+		u.deps.Links = watchLinks
+	}
+	return u, nil
 }
 
-// Run keeps the link until ctx ends; then it lets what is on its way arrive, says "offline" and returns within about two
+// Run keeps the link until ctx ends; then it lets what is on its way arrive, says "offline" and returns, within about two
 // seconds.
 func (u *Uplink) Run(ctx context.Context) error {
-	<-ctx.Done()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.followLinks} {
+		parts.Go(func() { part(life) })
+	}
+	u.state(func(s *Status) { s.State, s.Text = Down, "connecting for the first time" })
+	u.keepCloud(ctx)
+	end()
+	parts.Wait()
+	u.state(func(s *Status) { s.State, s.Code, s.Text = Off, "", "" })
 	return nil
 }
 
+func (u *Uplink) followLinks(ctx context.Context) {
+	if err := u.deps.Links(ctx, func() { signal(u.links) }); err != nil {
+		u.log.Info("changes of the network are seen late", "err", err)
+	}
+}
+
 // Status tells how the link is.
-func (u *Uplink) Status() Status { return Status{State: Off} }
+func (u *Uplink) Status() Status {
+	u.mu.Lock()
+	s, c := u.status, u.client
+	u.mu.Unlock()
+	if c != nil {
+		p := c.Progress()
+		s.LastAck, s.RoundTrip = p.LastAck, p.RoundTrip
+	}
+	s.Inflight = u.window.owed()
+	return s
+}
+
+// count changes a figure of the status.
+func (u *Uplink) count(change func(*Status)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	change(&u.status)
+}
+
+// state changes the status, and tells the log and the caller if its state, code or text is another.
+func (u *Uplink) state(change func(*Status)) {
+	u.mu.Lock()
+	before := u.status
+	change(&u.status)
+	after := u.status
+	u.mu.Unlock()
+	if before.State != after.State || before.Code != after.Code || before.Text != after.Text {
+		level := slog.LevelInfo
+		if after.State == Refused || after.Code != "" {
+			level = slog.LevelWarn
+		}
+		u.log.Log(context.Background(), level, "cloud "+after.State, "code", after.Code, "text", after.Text, "server", after.Server)
+	}
+	if before.State != after.State || before.Code != after.Code {
+		u.changed()
+	}
+}
+
+func (u *Uplink) changed() {
+	if u.deps.Changed != nil {
+		u.deps.Changed()
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"edged/mqtt"
+)
+
+const (
+	connackTime = 10 * time.Second
+	subackTime  = 30 * time.Second
+	brief       = 10 * time.Second // a session that the server ends sooner was hardly ended for our silence
+	mostBrief   = 3                // of them in a row mean that another client uses our id
+	drainTime   = 1500 * time.Millisecond
+	quietTime   = 50 * time.Millisecond
+	lastTime    = 500 * time.Millisecond
+	// silence is the client's own deadline for answers. The watch judges long before; on a slow link it lets them wait.
+	silence = time.Hour
+)
+
+// attempt is what came of one try to have a session.
+type attempt struct {
+	err     error
+	up      time.Time // when the server accepted it; zero: it did not
+	acked   bool      // the server acknowledged something in it
+	refused bool      // CONNACK 1, 2, 4 or 5
+	theirs  bool      // the server ended it
+}
+
+// keepCloud keeps the session with the cloud until ctx ends, and ends it in order.
+func (u *Uplink) keepCloud(ctx context.Context) {
+	b := newBackoff(time.Now())
+	for i := 0; ; {
+		t := u.targets[i%len(u.targets)]
+		began := time.Now()
+		a := u.try(ctx, t)
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		wait := time.Duration(0)
+		if a.up.IsZero() {
+			i++
+		} else {
+			b.lost(a.up, now, a.acked)
+		}
+		if a.refused {
+			wait = b.refused()
+		} else {
+			wait = b.next(now)
+		}
+		u.fallen(t, &a, now)
+		u.pause(ctx, wait, began, a.refused)
+	}
+}
+
+// pause waits until the next try is due. A change of the network's links makes it due at once, unless the server said
+// that it does not want us.
+func (u *Uplink) pause(ctx context.Context, wait time.Duration, began time.Time, refused bool) {
+	end := time.Now().Add(wait)
+	due := time.NewTimer(wait)
+	defer due.Stop()
+	for {
+		select {
+		case <-due.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-u.links:
+			if !refused {
+				due.Reset(max(0, min(time.Until(end), nudgeGap-time.Since(began))))
+			}
+		}
+	}
+}
+
+// fallen notes how a try ended.
+func (u *Uplink) fallen(t target, a *attempt, now time.Time) {
+	switch {
+	case a.up.IsZero():
+	case a.theirs && now.Sub(a.up) < brief:
+		u.brief++
+	default:
+		u.brief = 0
+	}
+	if u.brief >= mostBrief && !a.up.IsZero() {
+		a.err = u.takenOver(a.err)
+	}
+	state := Down
+	if a.refused {
+		state = Refused
+	}
+	code, text := told(a.err)
+	u.state(func(s *Status) { s.State, s.Code, s.Text, s.Server = state, code, text, t.String() })
+}
+
+func (u *Uplink) takenOver(err error) error {
+	return &failure{"E313", fmt.Sprintf("the server ended %d sessions right after it had accepted them: another client uses our client id %q; "+
+		"give every gateway an id of its own ([gateway] id, or client_id in [uplink])", u.brief, u.cfg.ClientID), err}
+}
+
+// try dials, opens a session and serves it until it ends.
+func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
+	var password []byte
+	if u.cfg.Password != nil {
+		if password, a.err = u.cfg.Password(); a.err != nil {
+			a.err = fmt.Errorf("read the password for the cloud: %w", a.err)
+			return a
+		}
+	}
+	l, err := u.dial(ctx, t)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	c, ack, err := u.connect(ctx, life, l, password)
+	if err != nil {
+		a.err, a.refused = u.refusal(t, err)
+		if a.err == nil {
+			u.book.failed(t.host, l.address)
+			a.err = u.explain(ctx, l, err)
+		}
+		return a
+	}
+	u.book.worked(t.host, l.address)
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), present: ack.SessionPresent, up: time.Now()}
+	s.accepted()
+	a.up = s.up
+	a.err, a.theirs = s.serve(ctx, life, end)
+	a.acked = c.Progress().LastAck.After(s.up)
+	s.over()
+	return a
+}
+
+func (u *Uplink) connect(ctx, life context.Context, l *line, password []byte) (*mqtt.Client, mqtt.Connack, error) {
+	ctx, cancel := context.WithTimeout(ctx, connackTime)
+	defer cancel()
+	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
+		ClientID: u.cfg.ClientID, Version: 4, KeepAlive: u.cfg.KeepAlive,
+		Username: u.cfg.Username, Password: password, Will: &mqtt.Will{Message: u.presence("offline")},
+		Window: u.cfg.Inflight, ResponseTimeout: silence,
+		OnMessage: u.incoming(life), ManualAck: true,
+	})
+	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer to CONNECT in %v: %w", connackTime, err)
+	}
+	return c, ack, err
+}
+
+func (u *Uplink) presence(payload string) mqtt.Message {
+	return mqtt.Message{Topic: u.cfg.Prefix + u.topics.status, Payload: []byte(payload), QoS: 1, Retain: true}
+}
+
+// refusal explains a CONNACK that is none of acceptance; nil: err is something else. slow says that trying soon again is
+// of no use.
+func (u *Uplink) refusal(t target, err error) (explained error, slow bool) {
+	var r *mqtt.RefusedError
+	if !errors.As(err, &r) {
+		return nil, false
+	}
+	switch r.Code {
+	case 1:
+		return &failure{"E310", fmt.Sprintf("%s does not speak MQTT 3.1.1; uplink.url must name a broker that does", t), err}, true
+	case 2:
+		return &failure{"E314", fmt.Sprintf("%s refuses the client id %q; set uplink.client_id to one that it allows", t, u.cfg.ClientID), err}, true
+	case 3:
+		return &failure{"E315", fmt.Sprintf("%s says that it is unavailable; nothing to do here, it is tried again", t), err}, false
+	case 4:
+		return &failure{"E311", fmt.Sprintf("%s refuses the user %q or the password; correct uplink.username or the file behind uplink.password, which is read anew at each try", t, u.cfg.Username), err}, true
+	case 5:
+		return &failure{"E312", fmt.Sprintf("%s says that we are not authorised (user %q, client id %q); allow them there", t, u.cfg.Username, u.cfg.ClientID), err}, true
+	}
+	return fmt.Errorf("%s: %w", t, err), false
+}
+
+// session is one session with the cloud that was accepted.
+type session struct {
+	u       *Uplink
+	c       *mqtt.Client
+	line    *line
+	pipe    pipe
+	present bool
+	up      time.Time
+}
+
+func (s *session) accepted() {
+	u := s.u
+	u.window.opened()
+	var warning error
+	if u.brief >= mostBrief {
+		warning = u.takenOver(nil)
+	}
+	u.state(func(st *Status) {
+		if u.sessions++; u.sessions > 1 {
+			st.Reconnects++
+		}
+		st.State, st.Code, st.Text = Up, "", ""
+		st.Server, st.SessionPresent = s.line.target.String(), s.present
+		if warning != nil {
+			st.Code, st.Text = told(warning)
+		}
+		u.client = s.c
+	})
+}
+
+// over notes what is left of a session.
+func (s *session) over() {
+	thrown, changed := s.u.window.closed()
+	p := s.c.Progress()
+	s.u.count(func(st *Status) {
+		st.Discarded += thrown
+		st.LastAck, st.RoundTrip = p.LastAck, p.RoundTrip
+		s.u.client = nil
+	})
+	if changed {
+		s.u.changed()
+	}
+}
+
+// serve works until the session ends, or ctx: then it ends it in order. end ends life, which those who work for the
+// session have.
+func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err error, theirs bool) {
+	var workers sync.WaitGroup
+	failed := make(chan error, 3) // never full: each worker fails once
+	work := func(do func(context.Context) error) {
+		workers.Go(func() {
+			if err := do(life); err != nil && life.Err() == nil {
+				failed <- err
+			}
+		})
+	}
+	pumping, stopPump := context.WithCancel(life)
+	work(func(context.Context) error { return s.pump(pumping) })
+	work(s.subscribe)
+	work(s.watch)
+	select {
+	case <-s.c.Done():
+		err = s.c.Err()
+		theirs = hungUp(err)
+	case err = <-failed:
+	case <-ctx.Done():
+		s.drain(life)
+		stopPump()
+		s.leave(life)
+	}
+	stopPump()
+	end()
+	if closing := s.c.Close(); closing != nil {
+		s.u.log.Debug("closing the session with the cloud", "err", closing)
+	}
+	<-s.c.Done()
+	workers.Wait()
+	return err, theirs
+}
+
+// drain lets what is on its way arrive, and what the bridges said last.
+func (s *session) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	quiet := time.NewTimer(quietTime)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-quiet.C:
+			if s.u.window.owed() == 0 {
+				return
+			}
+		case <-s.u.window.calm:
+		case <-s.c.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		quiet.Reset(quietTime)
+	}
+}
+
+// leave says "offline" and ends the session. If the cloud does not confirm that in time, the connection is dropped, so
+// that the will says it.
+func (s *session) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastTime)
+	defer cancel()
+	e, err := s.say(ctx, "offline")
+	if err == nil {
+		select {
+		case <-e.pending.Done():
+			err = s.c.Disconnect(ctx)
+		case <-s.c.Done():
+			err = s.c.Err()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		s.u.log.Info("left the cloud without a farewell; its broker publishes the will", "err", err)
+	}
+}

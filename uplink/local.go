@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"edged/mqtt"
+)
+
+const (
+	localKeepAlive = 60 * time.Second
+	localRetry     = 500 * time.Millisecond
+	localTime      = 30 * time.Second             // for CONNACK and SUBACK: a card may stall for seconds
+	forever        = math.MaxUint32 * time.Second // as a session expiry: never, or as long as the broker lets it
+)
+
+// local is the connection to the local broker, for those who publish on it.
+type local struct {
+	mu      sync.Mutex
+	client  *mqtt.Client  // nil: none
+	changed chan struct{} // closed when client is another
+}
+
+func newLocal() *local { return &local{changed: make(chan struct{})} }
+
+func (l *local) set(c *mqtt.Client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client = c
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *local) get() (c *mqtt.Client, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client, l.changed
+}
+
+// keepLocal keeps the session on the local broker until ctx ends.
+func (u *Uplink) keepLocal(ctx context.Context) {
+	said := ""
+	for ctx.Err() == nil {
+		err := u.serveLocal(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err.Error() != said {
+			said = err.Error()
+			u.log.Warn("no session on the local broker", "err", err)
+		}
+		sleep(ctx, localRetry)
+	}
+}
+
+// serveLocal is one connection to the local broker. It returns why it ended; nil only if ctx ended.
+func (u *Uplink) serveLocal(ctx context.Context) error {
+	nc, err := u.deps.DialLocal()
+	if err != nil {
+		return fmt.Errorf("dial the local broker: %w", err)
+	}
+	starting, cancel := context.WithTimeout(ctx, localTime)
+	defer cancel()
+	c, ack, err := mqtt.Connect(starting, nc, u.inside, mqtt.Config{
+		ClientID: ClientID, Version: 5, SessionExpiry: forever, KeepAlive: localKeepAlive, ResponseTimeout: localTime,
+		ReceiveMaximum: uint16(u.cfg.Inflight), ManualAck: true, OnMessage: u.outgoing,
+	})
+	if err != nil {
+		return fmt.Errorf("open the session on the local broker: %w", err)
+	}
+	if !ack.SessionPresent {
+		u.window.forget()
+	}
+	if err = u.subscribeLocal(starting, c); err == nil {
+		u.local.set(c)
+		select {
+		case <-c.Done():
+			err = c.Err()
+		case <-ctx.Done():
+		}
+		u.local.set(nil)
+	}
+	last, end := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer end()
+	if left := c.Disconnect(last); left != nil && err == nil {
+		u.log.Debug("leaving the local broker", "err", left)
+	}
+	return err
+}
+
+// subscribeLocal asks for what goes to the cloud: what we publish ourselves does not come back, the retain flag stays as
+// published, and what is retained comes only when a subscription is new.
+func (u *Uplink) subscribeLocal(ctx context.Context, c *mqtt.Client) error {
+	var subs []mqtt.Subscription
+	for _, f := range u.topics.wanted() {
+		subs = append(subs, mqtt.Subscription{Filter: f, QoS: u.cfg.QoS, NoLocal: true, RetainAsPublished: true, RetainHandling: 1})
+	}
+	if _, err := c.Subscribe(ctx, 0, subs...); err != nil {
+		return fmt.Errorf("subscribe on the local broker: %w", err)
+	}
+	return nil
+}
+
+// outgoing takes a delivery of the local broker.
+func (u *Uplink) outgoing(d *mqtt.Delivery) {
+	topic, ok := u.topics.outgoing(d.Topic)
+	if !ok {
+		u.acknowledge(d)
+		return
+	}
+	e := &entry{id: d.ID, d: d, msg: mqtt.Message{
+		Topic: topic, Payload: d.Payload, QoS: min(d.QoS, u.cfg.QoS), Retain: d.Retain,
+	}}
+	what, changed := u.window.add(e)
+	if what == discarded {
+		u.count(func(s *Status) { s.Discarded++ })
+	}
+	if changed {
+		u.changed()
+	}
+}
+
+// acknowledge tells a broker that its delivery is done with. If the connection is gone it will deliver again, and find
+// out then.
+func (u *Uplink) acknowledge(d *mqtt.Delivery) {
+	if d == nil {
+		return
+	}
+	if err := d.Ack(); err != nil && !errors.Is(err, mqtt.ErrClosed) {
+		u.log.Debug("an acknowledgement was too late", "err", err)
+	}
+}
+
+// settle acknowledges to the local broker what the cloud has acknowledged, until ctx ends.
+func (u *Uplink) settle(ctx context.Context) {
+	for {
+		e := u.window.first()
+		if e == nil {
+			select {
+			case <-u.window.flew:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-e.pending.Done():
+			if err := e.pending.Err(); err != nil {
+				u.unsendable(e, err)
+			}
+			u.finished(e)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// finished ends an entry.
+func (u *Uplink) finished(e *entry) {
+	d, changed := u.window.remove(e)
+	u.acknowledge(d)
+	if changed {
+		u.changed()
+	}
+}
+
+// unsendable tells of a message that will never be in the cloud. The topic is told once, not for each message.
+func (u *Uplink) unsendable(e *entry, err error) {
+	u.count(func(s *Status) { s.Unsendable++ })
+	u.mu.Lock()
+	known := u.told[e.msg.Topic]
+	if !known && len(u.told) < mostTold {
+		u.told[e.msg.Topic] = true
+	}
+	u.mu.Unlock()
+	if !known {
+		u.log.Warn("the cloud takes no message on this topic", "code", "E320", "topic", e.msg.Topic, "err", err)
+	}
+}
+
+// mostTold is how many topics are remembered as told.
+const mostTold = 100
