@@ -84,7 +84,10 @@ func Matches(filter, topic string) bool {
 
 // Overlap says whether some topic matches both filters, which are valid and without $share/GROUP/.
 func Overlap(a, b string) bool {
-	if a[0] == '$' && wildHead(b) || b[0] == '$' && wildHead(a) {
+	switch {
+	case a[0] == '$' && wildHead(b), b[0] == '$' && wildHead(a):
+		return false
+	case a == "/#" && b == "+", a == "+" && b == "/#": // they share only the empty name, which is no topic
 		return false
 	}
 	for {
