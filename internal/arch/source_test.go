@@ -175,7 +175,7 @@ func uncommented(d *ast.GenDecl) []*ast.Ident {
 			if doc == nil && !d.Lparen.IsValid() {
 				doc = d.Doc
 			}
-			if s.Name.IsExported() && !beginsWith(doc, s.Name.Name) {
+			if s.Name.IsExported() && !beginsWith(doc, s.Name.Name) && !beginsWith(doc, "A "+s.Name.Name) && !beginsWith(doc, "An "+s.Name.Name) {
 				names = append(names, s.Name)
 			}
 		case *ast.ValueSpec:
@@ -194,10 +194,10 @@ func triedExported() []sample {
 	return []sample{
 		{"function", map[string]string{"mqtt/a.go": "package mqtt\nfunc Open() {}\n// shuts it.\nfunc Close() {}"}, []string{"Open", "Close"}},
 		{"method", map[string]string{"mqtt/a.go": "package mqtt\n// T is.\ntype T int\nfunc (*T) M() {}"}, []string{"M"}},
-		{"type", map[string]string{"mqtt/a.go": "package mqtt\ntype T int\n// Many are.\ntype ( U int )"}, []string{"T has", "U has"}},
+		{"type", map[string]string{"mqtt/a.go": "package mqtt\ntype T int\n// Many are.\ntype ( U int )\n// A W is not.\ntype V int"}, []string{"T has", "U has", "V has"}},
 		{"constant", map[string]string{"mqtt/a.go": "package mqtt\nconst Max = 1\nvar ( E = 1 )"}, []string{"Max", "E has"}},
 		{"kept", map[string]string{
-			"mqtt/a.go": "package mqtt\n// T is.\ntype T int\n// M does.\nfunc (*T) M() {}\nfunc open() {}\ntype u int\n" +
+			"mqtt/a.go": "package mqtt\n// T is.\ntype T int\n// An I is.\ntype I int\n// M does.\nfunc (*T) M() {}\nfunc open() {}\ntype u int\n" +
 				"func (u) Len() {}\n// The limits.\nconst (\n\tA = 1\n\tB = 2 // bytes\n)\n// E is an error.\nvar E = 1",
 			"mqtt/a_test.go": "package mqtt\nfunc TestX() {}",
 		}, nil},
