@@ -4,24 +4,72 @@
 package catalog
 
 import (
+	"embed"
 	"slices"
+	"strings"
 
 	"edged/devices"
 )
 
+//go:embed *.toml
+var files embed.FS
+
+// written are the drivers that a description can't express.
+func written() []*devices.Driver {
+	return []*devices.Driver{devices.Line()}
+}
+
+// described are the descriptions NAME.toml.
+func described() []string {
+	return []string{"pms5003", "pms5003t", "sds011", "sds198"}
+}
+
 // All gives every driver, ordered by name.
 func All() []*devices.Driver {
-	return slices.SortedFunc(slices.Values(list()), devices.ByName)
+	all := written()
+	for _, name := range described() {
+		all = append(all, fromFile(name))
+	}
+	slices.SortFunc(all, devices.ByName)
+	return all
+}
+
+// Names gives the names of all drivers in order.
+func Names() []string {
+	names := described()
+	for _, d := range written() {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Get finds a driver by its name.
 func Get(name string) (*devices.Driver, bool) {
-	all := list()
-	i := slices.IndexFunc(all, func(d *devices.Driver) bool { return d.Name == name })
-	if i < 0 {
-		return nil, false
+	for _, d := range written() {
+		if d.Name == name {
+			return d, true
+		}
 	}
-	return all[i], true
+	if slices.Contains(described(), name) {
+		return fromFile(name), true
+	}
+	return nil, false
 }
 
-func list() []*devices.Driver { return nil }
+// Description gives the file of a driver that is one; a user may start a variant with it.
+func Description(name string) (text []byte, ok bool) {
+	text, err := files.ReadFile(name + ".toml")
+	return text, err == nil
+}
+
+// fromFile makes the driver of a description. They are part of the program and each is tested, so that a fault in one
+// is a defect of the program.
+func fromFile(name string) *devices.Driver {
+	text, _ := Description(name)
+	d, _, err := ParseDescription(name+".toml", text)
+	if err != nil {
+		panic(strings.TrimSpace(err.Error()))
+	}
+	return d
+}
