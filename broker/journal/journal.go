@@ -2,28 +2,30 @@
 
 // Package journal is the broker's log on disk: one stream of checked records in segments of fixed size, made durable in
 // groups.
+//
+// Locks: Journal.mu is held for memory only, never while the disk is read or written. What the disk holds is changed by
+// one goroutine at a time: the caller of Open and Start, then Run's.
 package journal
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 )
 
 // SegmentSize is the size of every segment file in bytes; a record never spans two.
 const SegmentSize = 4 << 20
 
-// MaxBody is the longest body in bytes that Append takes.
-const MaxBody = SegmentSize / 2
-
-// KindFirst is the first kind of record that belongs to the caller; the journal writes those below itself.
-const KindFirst byte = 16
-
 // ErrUnusable is wrapped by Open when the directory cannot be used at all: it is no directory, cannot be created or read,
 // or another process holds it. Damaged contents, a full disk and a read-only disk are never the reason.
 var ErrUnusable = errors.New("the journal's directory cannot be used")
 
-// ErrClosed is what Wait returns once Run has ended.
+// ErrClosed is what Wait returns once the journal is closed.
 var ErrClosed = errors.New("the journal is closed")
 
 // Pos is the place of a record: generation × SegmentSize + offset. Later records have greater places; 0 is none.
@@ -35,12 +37,7 @@ func (p Pos) Gen() uint64 { return uint64(p) / SegmentSize }
 // Offset is where in its segment p lies.
 func (p Pos) Offset() int64 { return int64(uint64(p) % SegmentSize) }
 
-// Record is one record as it is read. Body is valid until the next record is read.
-type Record struct {
-	Pos  Pos
-	Kind byte
-	Body []byte
-}
+func place(gen uint64, off int64) Pos { return Pos(gen*SegmentSize + uint64(off)) }
 
 // Config is what a journal needs from its owner.
 type Config struct {
@@ -53,76 +50,222 @@ type Config struct {
 	Alarm func(code, text string)
 }
 
-// FS is the journal's seam to the operating system.
-type FS interface{}
+// chunk is a run of records of one segment that is not durable yet.
+type chunk struct {
+	ident
+	off int64
+	b   []byte
+}
+
+func (c *chunk) end() Pos { return place(c.gen, c.off+int64(len(c.b))) }
 
 // Journal is an open log. Its methods may be called from any goroutine.
-type Journal struct{}
+type Journal struct {
+	path  string
+	dir   Dir
+	log   *slog.Logger
+	alarm func(code, text string)
 
-// Open reads the log in cfg.Dir and gives every record to replay, oldest first. Damage never makes it fail: a damaged
-// record is skipped, counted and reported (E603) and a copy of its segment set aside; what follows it is still read.
-// Every error wraps ErrUnusable. Open writes nothing but that copy; the caller calls Start next, then Run.
-func Open(cfg Config, replay func(Record)) (*Journal, error) { return &Journal{}, nil }
+	durable atomic.Uint64 // Pos
+	oldest  atomic.Uint64 // first, for readers
+	work    chan struct{} // holds one: there is something to do for Run
 
-// Start makes the place ready where the next record goes. When the disk refuses, the alarm is up when Start returns and
-// Run keeps trying.
-func (j *Journal) Start() {}
+	mu      sync.Mutex
+	pending []chunk
+	bytes   int // of what is not durable
+	end     Pos
+	salt    uint32 // of the segment that end lies in
+	first   uint64 // the oldest generation kept
+	trimmed Pos    // what was released goes once this is durable
+	segs    []*segment
+	held    bool           // publishers wait: E601 or E602 is raised
+	found   map[uint64]int // generations in which readers met damage that nobody has looked at yet
+	closed  bool
+	room    chan struct{} // closed when those in Wait should look again
+	unused  []byte        // a buffer for the next chunk
 
-// Run writes what is appended, in groups, until ctx ends; then it writes the rest and a mark of the orderly stop, and
-// closes the files. committed is called after each group that has become durable, by Run's goroutine and without any lock
-// held. The error says what could not be written at the end.
-func (j *Journal) Run(ctx context.Context, committed func(durable Pos)) error { return nil }
+	buffers  sync.Pool
+	skipping sync.Mutex // one reader at a time searches a damaged segment, for that takes the memory of one
 
-// Append adds a record and returns its place; it is durable once Durable is past that place. It never waits for the disk.
-// The body is copied; one longer than MaxBody is a defect of the caller and panics.
-func (j *Journal) Append(kind byte, body []byte) Pos { return 0 }
+	committer
+}
 
 // Durable is the place up to which every record has reached the disk for good.
-func (j *Journal) Durable() Pos { return 0 }
+func (j *Journal) Durable() Pos { return Pos(j.durable.Load()) }
 
 // End is the place that the next record gets, or a little before it.
-func (j *Journal) End() Pos { return 0 }
+func (j *Journal) End() Pos {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.end
+}
 
 // First is the oldest generation that is kept, and how many are.
-func (j *Journal) First() (gen uint64, n int) { return 0, 0 }
-
-// Release lets go of all generations below gen as soon as everything that was appended before the call is durable.
-func (j *Journal) Release(gen uint64) {}
-
-// Wait blocks while too much waits for the disk, or the disk is full or cannot be written. Who publishes waits here
-// before Append, who acknowledges must not, for it is acknowledgements that give segments back.
-func (j *Journal) Wait(ctx context.Context) error { return nil }
-
-// Writable tells whether neither E601 nor E602 is raised.
-func (j *Journal) Writable() bool { return true }
+func (j *Journal) First() (gen uint64, n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.first, int(j.end.Gen()-j.first) + 1
+}
 
 // Bytes is the length of the log from the start of its oldest kept segment to its end.
-func (j *Journal) Bytes() int64 { return 0 }
+func (j *Journal) Bytes() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int64(j.end - place(j.first, 0))
+}
 
-// Reader reads durable records, onward from a place. It is used by one goroutine at a time.
-type Reader struct{}
+// Writable tells whether neither E601 nor E602 is raised.
+func (j *Journal) Writable() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return !j.held
+}
 
-// Read returns a reader that begins at p: the place of a record, the start of a segment, or a Durable or End of before.
-// A p that is no longer kept, or 0, means the oldest record kept.
-func (j *Journal) Read(p Pos) *Reader { return &Reader{} }
+// Append adds a record and returns its place; it is durable once Durable is past that place. It never waits for the disk.
+// The body is copied; one longer than MaxBody is a defect of the caller and panics. After the journal is closed nothing
+// is kept.
+func (j *Journal) Append(kind byte, body []byte) Pos {
+	if len(body) > MaxBody {
+		panic(fmt.Sprintf("journal: a body of %d bytes; MaxBody is %d", len(body), MaxBody))
+	}
+	j.mu.Lock()
+	if j.closed {
+		defer j.mu.Unlock()
+		return j.end
+	}
+	// A mark, the record, and the mark and seal of a segment that ends before the next.
+	if j.end.Offset()+int64(len(body))+4*header > SegmentSize {
+		j.put(kindSeal, nil)
+		j.end, j.salt = place(j.end.Gen()+1, 0), newSalt()
+	}
+	p := j.put(kind, body)
+	j.mu.Unlock()
+	j.wake()
+	return p
+}
 
-// Next returns the next durable record. It is false at the end of what is durable (Err is nil: ask again after the next
-// commit) and when the disk could not be read (Err says why: ask again after a second; what stays unreadable is skipped
-// as damage in the end).
-func (r *Reader) Next() (Record, bool) { return Record{}, false }
+// put adds a record at the end. Each commit's part of a segment begins with a mark.
+func (j *Journal) put(kind byte, body []byte) Pos {
+	n := len(j.pending)
+	if n == 0 || j.pending[n-1].gen != j.end.Gen() {
+		c := chunk{ident: ident{j.end.Gen(), j.salt}, off: j.end.Offset(), b: j.unused}
+		j.unused = nil
+		j.pending = append(j.pending, c)
+		n++
+		if kind != kindMark {
+			j.put(kindMark, nil)
+		}
+	}
+	c, at := &j.pending[n-1], j.end
+	c.b = c.append(c.b, kind, body)
+	j.end += Pos(header + len(body))
+	j.bytes += header + len(body)
+	return at
+}
 
-// At is the place where Next goes on.
-func (r *Reader) At() Pos { return 0 }
+func newSalt() uint32 {
+	var b [4]byte
+	rand.Read(b[:]) // never fails: crypto/rand
+	return binary.LittleEndian.Uint32(b[:])
+}
 
-// Err is why the last Next found nothing although there is more.
-func (r *Reader) Err() error { return nil }
+func (j *Journal) wake() {
+	select {
+	case j.work <- struct{}{}:
+	default:
+	}
+}
 
-// Released tells whether a segment that the reader had not finished was released, so that it went on in the oldest one
-// kept.
-func (r *Reader) Released() bool { return false }
+// Release lets go of all generations below gen as soon as everything that was appended before the call is durable.
+func (j *Journal) Release(gen uint64) {
+	j.mu.Lock()
+	if gen = min(gen, j.end.Gen()); gen > j.first {
+		j.first, j.trimmed = gen, j.end
+		j.oldest.Store(gen)
+	}
+	j.mu.Unlock()
+	j.wake()
+}
 
-// Damaged is at how many places the reader skipped something unreadable.
-func (r *Reader) Damaged() int { return 0 }
+// maxPending is how many bytes may wait for the disk before Wait holds publishers back.
+const maxPending = 4 << 20
 
-// Close gives the reader's buffer back.
-func (r *Reader) Close() {}
+// Wait blocks while too much waits for the disk, or the disk is full or cannot be written. Who publishes waits here
+// before Append, who acknowledges must not, for it is acknowledgements that give segments back. The error is that of ctx,
+// or ErrClosed.
+func (j *Journal) Wait(ctx context.Context) error {
+	for {
+		j.mu.Lock()
+		closed, wait, room := j.closed, j.held || j.bytes > maxPending, j.room
+		j.mu.Unlock()
+		switch {
+		case closed:
+			return ErrClosed
+		case !wait:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-room:
+		}
+	}
+}
+
+// change runs fn with the lock held and lets those in Wait look again.
+func (j *Journal) change(fn func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	fn()
+	close(j.room)
+	j.room = make(chan struct{})
+}
+
+// shut tells whether the journal is closed.
+func (j *Journal) shut() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.closed
+}
+
+// segment is that of a generation, nil when there is none; next is the generation to go on with behind it.
+func (j *Journal) segment(gen uint64) (s *segment, parts []part, next uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next = j.end.Gen()
+	for _, t := range j.segs {
+		if t.gen == gen {
+			s, parts = t, t.parts
+		} else if t.gen > gen {
+			next = min(next, t.gen)
+		}
+	}
+	return s, parts, max(next, gen+1)
+}
+
+// Close lets go of the files and the directory as they are: what is not durable is given up, and no stop is noted. Run
+// closes by itself; Close is for a journal that Run was never called for. It may be called again.
+func (j *Journal) Close() error {
+	var segs []*segment
+	done := false
+	j.change(func() {
+		done, j.closed = j.closed, true
+		segs, j.pending, j.bytes = j.segs, nil, 0
+	})
+	if done {
+		return nil
+	}
+	var errs []error
+	for _, s := range segs {
+		errs = append(errs, closeParts(s.parts))
+	}
+	return errors.Join(append(errs, j.abortFill(), j.dir.Close())...)
+}
+
+func closeParts(parts []part) error {
+	var errs []error
+	for _, p := range parts {
+		errs = append(errs, p.file.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Names of files that are no segments. A spare is a segment without a name: zeros, or what a released one held.
+const (
+	spareName  = "spare"
+	fillName   = "spare.new"
+	asideName  = ".damaged"
+	fillStride = 256 << 10
+)
+
+func isAside(name string) bool { return strings.HasSuffix(name, asideName) }
+
+// prepare makes the newest segment ready to be written.
+func (j *Journal) prepare() error {
+	if j.ready {
+		return nil
+	}
+	if j.stray && j.haveSpare {
+		if err := j.remove(fillName); err != nil {
+			return fmt.Errorf("remove %s: %w", fillName, err)
+		}
+	}
+	if len(j.segs) == 0 {
+		return j.probeSpare()
+	}
+	s := j.segs[len(j.segs)-1]
+	k := len(s.parts) - 1
+	if k >= 0 && s.parts[k].readOnly {
+		p, err := j.openPart(s.parts[k].name, s.parts[k].from)
+		if err == nil && p.readOnly {
+			err = errors.Join(unix.EROFS, p.file.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("open %s for writing: %w", s.parts[k].name, err)
+		}
+		j.addPart(s, p)
+	}
+	if k >= 0 && !s.broken {
+		if err := j.coverHoles(s); err != nil {
+			s.broken = true
+			return err
+		}
+	}
+	j.ready = true
+	return nil
+}
+
+// probeSpare finds out whether the disk can be written when there is no segment to try.
+func (j *Journal) probeSpare() error {
+	if j.haveSpare {
+		f, err := j.dir.Open(spareName, os.O_RDWR)
+		if err != nil {
+			return fmt.Errorf("open the spare segment for writing: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("close the spare segment: %w", err)
+		}
+	}
+	j.ready = true
+	return nil
+}
+
+// coverHoles writes a record's head over each hole that a crash left in its last commit, so that a later start can tell
+// these from damage.
+func (j *Journal) coverHoles(s *segment) error {
+	if len(j.holes) == 0 {
+		return nil
+	}
+	for _, h := range j.holes {
+		b := make([]byte, h.to-h.from)
+		if len(b) < header {
+			continue
+		}
+		view(s.parts, b, int64(h.from))
+		b[0], b[9] = magic, kindLost
+		s.finish(b)
+		for k := len(s.parts) - 1; k >= 0; k-- {
+			if p := s.parts[k]; p.from <= int64(h.from) {
+				if _, err := p.file.WriteAt(b[:header], int64(h.from)); err != nil {
+					return fmt.Errorf("cover a hole in %s: %w", p.name, err)
+				}
+				break
+			}
+		}
+	}
+	for _, p := range s.parts {
+		if err := p.file.Datasync(); err != nil {
+			return fmt.Errorf("fdatasync of %s: %w", p.name, err)
+		}
+	}
+	j.holes = nil
+	return nil
+}
+
+// store makes a chunk durable. It is called again with the same chunk until it succeeds; a file in which it failed is
+// not written again.
+func (j *Journal) store(c *chunk) error {
+	s, _, _ := j.segment(c.gen)
+	if s == nil || s.broken || len(s.parts) == 0 {
+		return j.storeInNew(s, c)
+	}
+	p := s.parts[len(s.parts)-1]
+	_, err := p.file.WriteAt(c.b, c.off)
+	if err == nil {
+		err = p.file.Datasync()
+	}
+	if err != nil {
+		s.broken = true
+		return fmt.Errorf("write %d bytes to %s: %w", len(c.b), p.name, err)
+	}
+	return nil
+}
+
+// storeInNew makes a chunk durable in a new file: that of a new generation, or the next part of one whose last file
+// failed. The file gets its name only when it holds all that it stands for: it may take the place of a part whose good
+// bytes it repeats.
+func (j *Journal) storeInNew(s *segment, c *chunk) error {
+	f, err := j.takeSpare()
+	if err != nil {
+		return err
+	}
+	tail := j.tail
+	if c.off == 0 {
+		tail = nil
+	}
+	from := c.off - int64(len(tail))
+	name := c.name(from)
+	err = j.fillPart(f, tail, c)
+	if err == nil {
+		err = j.dir.Rename(spareName, name)
+	}
+	if err != nil {
+		j.haveSpare = false
+		err = fmt.Errorf("write %d bytes to a new file of the journal: %w", len(c.b), err)
+		return errors.Join(err, f.Close(), j.remove(spareName))
+	}
+	j.haveSpare = false
+	if s == nil {
+		s = &segment{ident: c.ident}
+		j.change(func() { j.segs = append(j.segs, s) })
+	}
+	j.addPart(s, part{from, name, f, false})
+	s.broken = false
+	if err := j.dir.Sync(); err != nil {
+		s.broken = true
+		return fmt.Errorf("fsync of %s after naming %s: %w", j.path, name, err)
+	}
+	return nil
+}
+
+// fillPart writes tail and chunk to where they belong.
+func (j *Journal) fillPart(f File, tail []byte, c *chunk) error {
+	if len(tail) > 0 {
+		if _, err := f.WriteAt(tail, c.off-int64(len(tail))); err != nil {
+			return err
+		}
+	}
+	if _, err := f.WriteAt(c.b, c.off); err != nil {
+		return err
+	}
+	return f.Datasync()
+}
+
+// addPart makes p the last part of s. What it takes the place of is closed; a reader that is in the middle of it looks
+// again.
+func (j *Journal) addPart(s *segment, p part) {
+	var old []part
+	j.change(func() {
+		old = s.parts
+		s.parts = with(old, p)
+	})
+	for _, q := range old {
+		if q.from >= p.from {
+			if err := q.file.Close(); err != nil {
+				j.log.Warn("a file of the journal did not close", "file", q.name, "err", err)
+			}
+		}
+	}
+}
+
+// keepTail remembers the bytes of the last unit, which a failed write may spoil although they are durable.
+func (j *Journal) keepTail(c *chunk) {
+	end := c.off + int64(len(c.b))
+	from := end &^ (unit - 1)
+	if from >= c.off {
+		j.tail = append(j.tail[:0], c.b[from-c.off:]...)
+	} else {
+		j.tail = append(j.tail, c.b...)
+	}
+}
+
+// takeSpare opens the spare segment, finishing it first if need be.
+func (j *Journal) takeSpare() (File, error) {
+	for !j.haveSpare {
+		if err := j.fillSpare(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := j.dir.Open(spareName, os.O_RDWR)
+	if err != nil {
+		j.haveSpare = false
+		return nil, fmt.Errorf("open the spare segment: %w", err)
+	}
+	return f, nil
+}
+
+// fillSpare does a small part of making a spare segment, so that commits need not wait for long.
+func (j *Journal) fillSpare() (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("make a spare segment: %w", errors.Join(err, j.abortFill()))
+		}
+	}()
+	if j.filling == nil {
+		// Trying would write up to a segment in vain, each time.
+		if free, err := j.dir.Free(); err == nil && free < SegmentSize+fillStride {
+			return fmt.Errorf("%d bytes are free: %w", free, unix.ENOSPC)
+		}
+		if j.filling, err = j.dir.Open(fillName, os.O_RDWR|os.O_CREATE|os.O_TRUNC); err != nil {
+			return err
+		}
+		j.filled, j.zeros = 0, make([]byte, fillStride)
+	}
+	if _, err := j.filling.WriteAt(j.zeros, j.filled); err != nil {
+		return err
+	}
+	if err := j.filling.Datasync(); err != nil {
+		return err
+	}
+	if j.filled += fillStride; j.filled < SegmentSize {
+		return nil
+	}
+	err = j.filling.Close()
+	j.filling, j.zeros = nil, nil
+	if err == nil {
+		err = j.dir.Rename(fillName, spareName)
+	}
+	if err == nil {
+		err = j.dir.Sync()
+	}
+	j.haveSpare = err == nil
+	return err
+}
+
+// abortFill gives up the spare segment that is being made.
+func (j *Journal) abortFill() error {
+	if j.filling == nil {
+		return nil
+	}
+	err := j.filling.Close()
+	j.filling, j.zeros = nil, nil
+	return errors.Join(err, j.remove(fillName))
+}
+
+func (j *Journal) remove(name string) error {
+	if err := j.dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// drop gives released segments back, oldest first and each durably, so that a crash leaves no gap.
+func (j *Journal) drop() error {
+	for {
+		j.mu.Lock()
+		var s *segment
+		if len(j.segs) > 0 && j.segs[0].gen < j.first && j.Durable() >= j.trimmed {
+			s = j.segs[0]
+		}
+		j.mu.Unlock()
+		if s == nil {
+			return nil
+		}
+		if err := j.discard(s); err != nil {
+			return fmt.Errorf("give back segment %s: %w", s.stem(), err)
+		}
+		j.change(func() { j.segs = j.segs[1:] })
+		if err := closeParts(s.parts); err != nil {
+			j.log.Warn("a file of the journal did not close", "segment", s.stem(), "err", err)
+		}
+		if _, was := j.damage[s.gen]; was {
+			delete(j.damage, s.gen)
+			j.announceDamage()
+		}
+	}
+}
+
+// discard takes a segment's names away. The first file becomes the spare when there is none and it is sound.
+func (j *Journal) discard(s *segment) error {
+	for _, p := range slices.Backward(s.parts) {
+		n, err := p.file.Size()
+		if p.from > 0 || j.haveSpare || s.broken || err != nil || n != SegmentSize {
+			if err := j.remove(p.name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := errors.Join(j.abortFill(), j.dir.Rename(p.name, spareName)); err != nil {
+			return err
+		}
+		j.haveSpare = true
+	}
+	return j.dir.Sync()
+}
