@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"edged/mqtt"
+)
+
+const (
+	inFlight    = 64              // readings on their way to the broker without acknowledgement; they cannot be given up
+	unsent      = 100 - inFlight  // readings that wait to be sent; beyond, the oldest are given up
+	goodbye     = time.Second     // how long an orderly end waits for the broker
+	eventWait   = 5 * time.Second // how long data waits for an event that is to come before it
+	sessionLife = time.Hour       // how long the broker keeps the session of a device that is gone
+	redialMin   = 100 * time.Millisecond
+	redialMax   = 5 * time.Second
+)
+
+// link is an MQTT session with the local broker: it connects again whenever the connection ends, and publishes what
+// is in its outbox.
+type link struct {
+	dial      Dialer
+	config    mqtt.Config // OnMessage is set by the link
+	session   *mqtt.Session
+	out       *outbox
+	log       *slog.Logger
+	subscribe []mqtt.Subscription
+	greet     func()                            // called at each connection, before anything is published; may be nil
+	receive   func(mqtt.Message, time.Duration) // a delivery and how old it may be, negative: nobody knows; must not block
+	event     func(Event) <-chan struct{}
+
+	ready  chan struct{} // closed at the first connection; nil: nobody waits
+	client *mqtt.Client  // the present one, or one to go on with
+}
+
+// run keeps the session until ctx ends, then says goodbye: what the outbox holds by then is published, followed by
+// DISCONNECT. When kill ends first the connection is dropped, so that the broker publishes the will.
+func (l *link) run(ctx, kill context.Context) error {
+	until, cancel := context.WithCancel(kill) // the broker may hold us back, but not at a stop
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, cancel) })
+	defer stop()
+	wait := redialMin
+	down := time.Time{} // when the last connection ended; zero: there was none
+	for {
+		err := l.connect(ctx, down)
+		if err == nil {
+			wait = redialMin
+			if err = l.pump(ctx, until); err == nil {
+				return nil
+			}
+			l.log.Warn("connection to the broker lost", "err", err)
+			down = time.Now()
+		} else if ctx.Err() == nil {
+			l.log.Warn("connection to the broker refused", "err", err, "in", wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-until.Done():
+			return nil
+		case <-time.After(wait/2 + rand.N(wait/2+1)):
+		}
+		wait = min(2*wait, redialMax)
+	}
+}
+
+// connect opens the session and subscribes.
+func (l *link) connect(ctx context.Context, down time.Time) error {
+	nc, err := l.dial(l.config.ClientID)
+	if err != nil {
+		return err
+	}
+	cfg := l.config
+	queued := make(chan struct{}) // closed once what comes is live
+	if l.receive != nil {
+		cfg.OnMessage = func(d *mqtt.Delivery) {
+			select {
+			case <-queued:
+				l.receive(d.Message, 0)
+			default:
+				l.receive(d.Message, age(down))
+			}
+		}
+	}
+	c, _, err := mqtt.Connect(ctx, nc, l.session, cfg)
+	if err != nil {
+		return err
+	}
+	if len(l.subscribe) > 0 {
+		if _, err := c.Subscribe(ctx, 0, l.subscribe...); err != nil {
+			return errors.Join(err, c.Close())
+		}
+	}
+	close(queued)
+	l.client = c
+	if l.greet != nil {
+		l.greet()
+	}
+	return nil
+}
+
+// age is how old a message at most is that came right after a connection was lost at down.
+func age(down time.Time) time.Duration {
+	if down.IsZero() {
+		return -1
+	}
+	return time.Since(down)
+}
+
+// pump publishes until the connection ends, which is an error, or ctx does; when until ends first the connection is dropped.
+func (l *link) pump(ctx, until context.Context) error {
+	c := l.client
+	defer func() { l.client = nil }()
+	for {
+		i, ok := l.out.pop()
+		if ok {
+			if err := l.send(until, c, i); err != nil {
+				if until.Err() != nil {
+					return c.Close()
+				}
+				return l.ended(c, err)
+			}
+			continue
+		}
+		if ctx.Err() != nil {
+			return l.leave(until, c)
+		}
+		select {
+		case <-l.out.wake:
+		case <-c.Done():
+			return l.ended(c, c.Err())
+		case <-until.Done():
+			return c.Close()
+		case <-ctx.Done():
+		}
+	}
+}
+
+// send publishes one item.
+func (l *link) send(until context.Context, c *mqtt.Client, i item) error {
+	if i.event.Code != "" {
+		if l.event == nil {
+			return nil
+		}
+		late := time.NewTimer(eventWait)
+		defer late.Stop()
+		select {
+		case <-l.event(i.event):
+		case <-late.C:
+		case <-c.Done():
+		case <-until.Done():
+		}
+		return nil
+	}
+	p, err := c.Publish(until, i.Message)
+	switch {
+	case errors.Is(err, mqtt.ErrUnsendable):
+		l.log.Warn("message not published", "topic", i.Topic, "err", err)
+	case err != nil:
+		l.out.back(i)
+		return err
+	case i.done != nil:
+		select {
+		case <-p.Done():
+		case <-c.Done():
+		case <-until.Done():
+		}
+	}
+	i.settle()
+	return nil
+}
+
+// ended waits for the client's goroutines.
+func (l *link) ended(c *mqtt.Client, err error) error {
+	if cerr := c.Close(); cerr != nil {
+		l.log.Debug("closing a connection to the broker", "err", cerr)
+	}
+	<-c.Done()
+	return err
+}
+
+// leave waits a moment for acknowledgements and disconnects.
+func (l *link) leave(until context.Context, c *mqtt.Client) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for l.session.Unacknowledged() > 0 {
+		select {
+		case <-tick.C:
+			continue
+		case <-c.Done():
+		case <-until.Done():
+		}
+		break
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(until), goodbye/2)
+	defer cancel()
+	if err := c.Disconnect(last); err != nil {
+		l.log.Debug("disconnecting from the broker", "err", err)
+	}
+	return nil
+}

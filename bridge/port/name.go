@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package port
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Sim is the name of the port behind which the driver's simulator is.
+const Sim = "sim"
+
+const (
+	usbScheme = "usb:"
+	tcpScheme = "tcp://"
+)
+
+// CheckName says what is wrong with the name of a port, without looking whether it is there.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a port needs a name, such as /dev/ttyUSB0 or usb:10c4:ea60")
+	case name == Sim:
+		return nil
+	case strings.HasPrefix(name, usbScheme):
+		_, err := parseUSB(name)
+		return err
+	case strings.HasPrefix(name, tcpScheme):
+		host, port, err := net.SplitHostPort(strings.TrimPrefix(name, tcpScheme))
+		if err != nil || host == "" {
+			return fmt.Errorf("%q is not tcp://HOST:PORT", name)
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return fmt.Errorf("%q: %q is no TCP port, they go from 1 to 65535", name, port)
+		}
+		return nil
+	case strings.HasPrefix(name, "/"):
+		return nil
+	default:
+		return fmt.Errorf("%q is no port: write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim", name)
+	}
+}
+
+// Serial says whether the port of that name has a serial mode.
+func Serial(name string) bool {
+	return strings.HasPrefix(name, usbScheme) || strings.HasPrefix(name, "/")
+}

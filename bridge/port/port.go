@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package port is where the bytes of a device come from and go to: a UART, a TCP address or a simulator, opened by the
+// name that the configuration gives.
+//
+// A port keeps no bytes of its own: what nobody reads waits in the kernel's buffer.
+package port
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Port is an open port. Read and Write return an error that wraps os.ErrDeadlineExceeded at a deadline, os.ErrClosed
+// or net.ErrClosed after Close, and any other, io.EOF among them, when the port is gone. Close unblocks both and waits
+// for no peer.
+type Port interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Request says which port to open.
+type Request struct {
+	Name string      // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT or sim
+	Mode Mode        // of a UART
+	Peer func() Peer // makes the far end of "sim"; nil: there is none
+}
+
+// openTimeout is how long opening a port may take: a driver in the kernel can hang for ever.
+const openTimeout = 5 * time.Second
+
+// System opens ports on this machine. It must be made by New.
+type System struct {
+	root string // of sysfs, /proc and /dev
+	log  *slog.Logger
+	open func(name string, m Mode) (Port, error) // a UART by its path
+
+	mu      sync.Mutex
+	hanging map[string]bool // paths of which an open has not come back
+	changed chan struct{}   // closed at the next event
+}
+
+// New returns the machine's ports. root is put before the paths of sysfs and /proc, "" on a real system.
+func New(root string, log *slog.Logger) *System {
+	s := &System{root: root, log: log, hanging: map[string]bool{}, changed: make(chan struct{})}
+	s.open = s.openUART
+	return s
+}
+
+// Open opens a port. It waits at most some seconds, whatever the port does. An error is an [*Error] unless ctx ended.
+func (s *System) Open(ctx context.Context, r Request) (Port, error) {
+	if err := CheckName(r.Name); err != nil {
+		return nil, &Error{Code: Missing, Port: r.Name, Text: err.Error()}
+	}
+	if r.Name == Sim {
+		if r.Peer == nil {
+			return nil, &Error{Code: Missing, Port: r.Name, Text: "this driver has no simulator", Do: "name a real port"}
+		}
+		return newSim(r.Peer()), nil
+	}
+	if address, ok := strings.CutPrefix(r.Name, tcpScheme); ok {
+		return dialTCP(ctx, r.Name, address)
+	}
+	path := r.Name
+	if strings.HasPrefix(path, usbScheme) {
+		var err error
+		if path, err = s.findUSB(r.Name); err != nil {
+			return nil, err
+		}
+	}
+	return s.openBounded(ctx, r.Name, path, r.Mode)
+}
+
+// openBounded opens a UART without waiting for one that hangs: that one is closed when it comes back, and not tried
+// again before.
+func (s *System) openBounded(ctx context.Context, name, path string, m Mode) (Port, error) {
+	type opened struct {
+		port Port
+		err  error
+	}
+	s.mu.Lock()
+	if s.hanging[path] {
+		s.mu.Unlock()
+		return nil, hangs(name, nil)
+	}
+	s.hanging[path] = true
+	s.mu.Unlock()
+	result := make(chan opened) // unbuffered: a port is handed over or stays the goroutine's
+	waited, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	go func() {
+		p, err := s.open(path, m)
+		s.mu.Lock()
+		delete(s.hanging, path)
+		s.mu.Unlock()
+		select {
+		case result <- opened{p, err}:
+		case <-waited.Done():
+			if p == nil {
+				return
+			}
+			if err := p.Close(); err != nil {
+				s.log.Debug("closing a port that came too late", "port", name, "err", err)
+			}
+		}
+	}()
+	select {
+	case o := <-result:
+		if o.err != nil {
+			return nil, named(o.err, name)
+		}
+		return o.port, nil
+	case <-waited.Done():
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, hangs(name, waited.Err())
+	}
+}

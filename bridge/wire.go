@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"edged/bridge/port"
+	"edged/devices"
+)
+
+const (
+	readSize     = 4096
+	writeTimeout = 2 * time.Second  // for a peer that takes no bytes
+	defaultReply = time.Second      // how long an answer may take where the driver does not say
+	firstVerdict = 3 * time.Second  // after opening: from then on bytes without a frame have a code
+	quietFrame   = 2 * time.Second  // a frame does not pause longer, in bytes
+	quietText    = 10 * time.Second // nor in text, which people may type
+)
+
+// chunk is what one read gave.
+type chunk struct {
+	n   int
+	at  time.Time
+	err error
+}
+
+// wire is one opening of the port: the driver and what is going on with it. One goroutine owns it; a second reads and
+// a third writes, so that neither a silent nor a stalled device holds it up.
+type wire struct {
+	*line
+	port port.Port
+	dec  devices.Decoder
+
+	chunks  chan chunk    // from the reader, which waits for again
+	again   chan struct{} // the buffer is free
+	writes  chan []byte   // to the writer
+	written chan error    // from it
+
+	opened  time.Time
+	valid   devices.Counts // at the last valid frame
+	frames  uint64         // of this opening
+	bytesAt time.Time      // last byte
+	dog     watchdog
+	ended   bool // End was called since the last byte
+
+	now  *exchange // what goes on; nil: the line is free
+	poll poller
+}
+
+// use runs the driver on an open port until that is gone or ctx ends, and closes it.
+func (l *line) use(ctx context.Context, p port.Port) (err error) {
+	w := &wire{
+		line: l, port: p, opened: time.Now(), dog: newWatchdog(l.b.cfg, l.b.drv),
+		chunks: make(chan chunk), again: make(chan struct{}), writes: make(chan []byte, 1), written: make(chan error, 1),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	defer func() { // also when the driver panics
+		cancel()
+		if cerr := p.Close(); cerr != nil {
+			l.b.deps.Log.Debug("closing the port", "err", cerr)
+		}
+		parts.Wait()
+		w.abandon(refusal{text: "the device was stopped before it answered"})
+	}()
+	if w.dec, err = l.b.drv.New(l.b.cfg.Options); err != nil {
+		return driverError{fmt.Errorf("driver %s: %w", l.b.drv.Name, err)}
+	}
+	if l.b.inject != nil {
+		w.dec = l.b.inject(w.dec)
+	}
+	l.b.presence.opened()
+	if l.b.drv.Event {
+		l.b.presence.set(online, "", "")
+	} else {
+		l.b.presence.set(offline, Silent, "no byte came since the port was opened")
+	}
+	buf := make([]byte, readSize)
+	parts.Go(func() { w.read(ctx, buf) })
+	parts.Go(func() { w.write(ctx) })
+	w.poll = newPoller(l.b.cfg, l.b.drv, w.dec)
+	err = w.serve(ctx, buf)
+	w.finish(err)
+	return err
+}
+
+// read hands each piece of bytes to the owner, with the time it came.
+func (w *wire) read(ctx context.Context, buf []byte) {
+	for {
+		var n int
+		err := contain(func() (err error) { // a simulator may panic
+			n, err = w.port.Read(buf)
+			return err
+		})
+		select {
+		case w.chunks <- chunk{n, time.Now(), err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-w.again:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write writes what the owner gives, one at a time.
+func (w *wire) write(ctx context.Context) {
+	for {
+		select {
+		case p := <-w.writes:
+			w.written <- contain(func() error { // holds one: the owner gives no other before
+				if err := w.port.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+					return err
+				}
+				_, err := w.port.Write(p)
+				return err
+			})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serve is the owner's loop.
+func (w *wire) serve(ctx context.Context, buf []byte) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		w.proceed(time.Now())
+		timer.Reset(time.Until(w.next()))
+		var commands <-chan command
+		if w.now == nil {
+			commands = w.b.commands
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case c := <-w.chunks:
+			if c.n > 0 {
+				w.feed(buf[:c.n], c.at)
+			}
+			if p := new(PanicError); errors.As(c.err, &p) {
+				return driverError{p}
+			}
+			if c.err != nil {
+				return gone(c.err)
+			}
+			select {
+			case w.again <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case err := <-w.written:
+			if p := new(PanicError); errors.As(err, &p) {
+				return driverError{p}
+			}
+			w.wrote(err)
+		case c := <-commands:
+			w.begin(c)
+		case <-timer.C:
+		}
+	}
+}
+
+// gone says in words that the port ended.
+func gone(err error) error {
+	text := "the port is gone: unplugged?"
+	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+		text += " (" + err.Error() + ")"
+	}
+	return &port.Error{Code: port.Missing, Text: text, Do: "plug it in again", Err: err}
+}
+
+// feed gives bytes to the driver.
+func (w *wire) feed(p []byte, at time.Time) {
+	w.bytesAt, w.ended = at, false
+	w.dec.Feed(p, at, w.sample)
+	w.b.presence.count(w.dec.Counts())
+}
+
+// sample takes one valid frame.
+func (w *wire) sample(s devices.Sample) {
+	if s.At.IsZero() {
+		s.At = w.bytesAt
+	}
+	w.frames++
+	w.valid = w.dec.Counts()
+	w.dog.heard(s.At)
+	w.b.presence.heard(s.At)
+	w.b.presence.set(online, "", "")
+	if s.Answer != "" {
+		w.answered(s.Answer, s.Readings, s.At)
+		return
+	}
+	rs, dropped := w.pipeline.transform(s.Readings)
+	if dropped > 0 {
+		w.b.presence.outOfRange(dropped)
+	}
+	if w.b.learn(rs) && w.b.deps.Changed != nil {
+		w.b.deps.Changed(w.b.cfg.Name)
+	}
+	pass := w.pipeline.pass(rs, s.At)
+	if !pass {
+		w.pipeline.rename(rs)
+	}
+	w.b.presence.show(rs)
+	if pass {
+		w.publish(s.At, rs)
+	}
+	w.answered("", rs, s.At)
+}
+
+// publish makes a message of data.
+func (w *wire) publish(at time.Time, rs []devices.Reading) {
+	n, skipped := w.seq.Next()
+	for _, r := range skipped {
+		w.b.out.push(item{event: Event{
+			Time: time.Now(), Code: SeqSkipped, Level: "warning", Device: w.b.cfg.Name,
+			Text: fmt.Sprintf("seq skipped after a crash: %d to %d", r.First, r.Last), First: r.First, Last: r.Last,
+		}})
+	}
+	m := item{data: true}
+	m.Topic, m.QoS, m.Retain = w.b.topics.of("data"), 1, w.b.cfg.Retain
+	m.Payload = appendData(nil, at, n, rs, w.b.uptime(at))
+	w.b.out.push(m)
+	w.b.presence.published()
+}
+
+// next returns when the owner has to look again.
+func (w *wire) next() time.Time {
+	t := time.Now().Add(healthEvery)
+	sooner := func(u time.Time) {
+		if !u.IsZero() && u.Before(t) {
+			t = u
+		}
+	}
+	state, _, _ := w.b.presence.is()
+	if !w.dog.never {
+		if state == online {
+			sooner(w.since().Add(w.dog.after()))
+		} else {
+			sooner(w.verdictAt())
+		}
+	}
+	if w.dec.Counts().Pending > 0 && !w.ended {
+		sooner(w.bytesAt.Add(w.quiet()))
+	}
+	if w.now != nil {
+		sooner(w.now.deadline)
+	} else {
+		sooner(w.poll.due)
+	}
+	return t
+}
+
+// proceed does what is due.
+func (w *wire) proceed(now time.Time) {
+	if w.dec.Counts().Pending > 0 && !w.ended && now.Sub(w.bytesAt) >= w.quiet() {
+		w.ended = true
+		w.dec.End(w.sample)
+		w.b.presence.count(w.dec.Counts())
+	}
+	w.judge(now)
+	if w.now != nil && !w.now.deadline.IsZero() && !now.Before(w.now.deadline) {
+		w.late()
+	}
+	if w.now == nil && !w.poll.due.IsZero() && !now.Before(w.poll.due) {
+		w.ask(now)
+	}
+}
+
+func (w *wire) quiet() time.Duration {
+	if w.b.drv.Text {
+		return quietText
+	}
+	return quietFrame
+}
+
+// finish tells the driver that no byte follows, and who waits for an answer that there is none.
+func (w *wire) finish(err error) {
+	w.dec.End(w.sample)
+	w.b.presence.count(w.dec.Counts())
+	if e := new(port.Error); errors.As(err, &e) {
+		w.abandon(refusal{e.Code, e.Text})
+	}
+}
+
+// abandon tells who waits for an answer that there will be none.
+func (w *wire) abandon(why refusal) {
+	if w.now != nil && w.now.command != nil {
+		w.b.answer(w.now.command.id, why, nil)
+	}
+	w.now = nil
+}
