@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config turns edged's TOML files into the checked configurations of its parts, and tells everything that is
+// wrong with them at once, each fault with its place.
+package config
+
+import (
+	"edged/bridge"
+	"edged/broker"
+	"edged/uplink"
+)
+
+// Config is everything that edged was told, with defaults where it was not.
+type Config struct {
+	Gateway Gateway
+	Broker  broker.Config
+	Uplink  *uplink.Config  // nil: no cloud
+	Devices []bridge.Config // in the order of the files, the disabled ones too
+	Files   []string        // that were read
+	Hash    string          // of the effective configuration without secrets
+
+	password Secret
+}
+
+// Load reads the file at path, or the default places where path is "". Files that are not at the default places are no
+// fault; a file that path names must be there. The error is a [Problems].
+func Load(path string) (*Config, error) {
+	if path == "" {
+		return LoadDir(Dir)
+	}
+	return load([]string{path})
+}
+
+// LoadDir reads edged.toml and conf.d/*.toml of a directory, none of which needs to be there. The error is a
+// [Problems].
+func LoadDir(dir string) (*Config, error) {
+	names, err := places(dir)
+	if err != nil {
+		return nil, Problems{{Code: NoFile, File: dir, Text: cause(err)}}
+	}
+	return load(names)
+}
+
+// Parse reads a configuration of one file that is in memory; name is what messages call it. The error is a [Problems].
+func Parse(name, text string) (*Config, error) {
+	src, p := parse(name, 0, text)
+	if p != nil {
+		return nil, Problems{*p}
+	}
+	return build([]*source{src})
+}
+
+func load(names []string) (*Config, error) {
+	var sources []*source
+	var unreadable Problems
+	for i, name := range names {
+		text, p := readFile(name, i)
+		if p == nil {
+			var src *source
+			src, p = parse(name, i, text)
+			sources = append(sources, src)
+		}
+		if p != nil {
+			unreadable = append(unreadable, *p)
+		}
+	}
+	if len(unreadable) > 0 {
+		return nil, unreadable
+	}
+	return build(sources)
+}
+
+// build makes the configuration of what the files hold.
+func build(sources []*source) (*Config, error) {
+	c := &check{told: map[string]bool{}}
+	cfg := &Config{Broker: broker.Defaults()}
+	root := &node{src: &source{}}
+	for _, src := range sources {
+		c.merge(root, src.root, "")
+		cfg.Files = append(cfg.Files, src.name)
+	}
+	v := value{c, "", root}
+	v.table("", topFields(cfg))
+	c.validate(cfg, root)
+	if len(c.problems) > 0 {
+		c.problems.sort()
+		return nil, c.problems
+	}
+	if cfg.Gateway.ID != "" {
+		cfg.name(cfg.Gateway.ID)
+	}
+	cfg.Hash = cfg.hash()
+	return cfg, nil
+}
+
+func topFields(cfg *Config) []field {
+	return append([]field{
+		{"gateway", func(v value) { v.table("[gateway]", gatewayFields(&cfg.Gateway)) }},
+		{"broker", func(v value) { v.table("[broker]", brokerFields(&cfg.Broker)) }},
+		{"uplink", func(v value) {
+			up := uplink.Defaults()
+			if v.table("[uplink]", uplinkFields(&up, &cfg.password)) {
+				v.need("url", `such as url = "mqtts://mqtt.example.com:8883"`)
+				cfg.Uplink = &up
+			}
+			if cfg.password != (Secret{}) {
+				up.Password = cfg.password.Read
+			}
+		}},
+		{"device", func(v value) { v.devices(&cfg.Devices) }},
+	}, later("console", "bus")...)
+}

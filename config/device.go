@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"edged/bridge"
+)
+
+// never is bridge.Config.StaleAfter of a device that is not expected to speak.
+const never = -1
+
+// deviceFields are the keys that every device has.
+func deviceFields(c *bridge.Config, known []string) []field {
+	return append([]field{
+		{"driver", text(&c.Driver)},
+		{"port", port(&c.Port)},
+		{"serial", text(&c.Serial)},
+		{"every", duration(&c.Every, time.Millisecond, century)},
+		{"stale_after", func(v value) {
+			if v.node.raw == "never" {
+				c.StaleAfter = never
+				return
+			}
+			duration(&c.StaleAfter, time.Millisecond, century)(v)
+		}},
+		{"keepalive", seconds(&c.KeepAlive)},
+		{"publish", publish(&c.Publish)},
+		{"retain", boolean(&c.Retain)},
+		{"tags", tags(&c.Tags)},
+		{"disabled", boolean(&c.Disabled)},
+		{"reading", readings(&c.Readings, known)},
+	}, later("bus", "address", "gpio")...)
+}
+
+// port reads the name of a port; the bridge checks the rest of its form.
+func port(to *string) func(value) {
+	return func(v value) {
+		s, ok := v.text()
+		scheme, _, _ := strings.Cut(s, ":")
+		switch {
+		case !ok:
+		case scheme == "exec" || scheme == "replay":
+			v.notYet(v.node.value, fmt.Sprintf("a port %s:", scheme), "write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim")
+		default:
+			*to = s
+		}
+	}
+}
+
+func publish(to *bridge.Publish) func(value) {
+	return func(v value) {
+		const hint = `"always", "on-change", or on a change and at least each "5m"`
+		s, ok := v.text()
+		switch {
+		case !ok:
+		case s == "always":
+			*to = bridge.Publish{}
+		case s == "on-change":
+			*to = bridge.Publish{OnChange: true}
+		default:
+			d, err := ParseDuration(s)
+			if err != nil || d < time.Second {
+				v.bad(fmt.Sprintf("%q is not known", s), hint)
+				return
+			}
+			*to = bridge.Publish{OnChange: true, Heartbeat: d}
+		}
+	}
+}
+
+// devices reads [device.NAME] for every name.
+func (v value) devices(to *[]bridge.Config) {
+	if !v.node.isTable() {
+		v.wrong("a table", "write [device.NAME] for each device")
+		return
+	}
+	ports := map[string]*node{}
+	for _, name := range v.node.names {
+		kid := v.kid(name)
+		if !kid.node.isTable() {
+			kid.wrong("a table", "write [device.NAME] for each device")
+			continue
+		}
+		kid.id(name, kid.node.key, deviceLetters, "a-z, 0-9, _ and -")
+		c := kid.device(name)
+		kid.portOnce(c, ports)
+		*to = append(*to, c)
+	}
+}
+
+// portOnce reports a port that an earlier device uses.
+func (v value) portOnce(c bridge.Config, ports map[string]*node) {
+	port := c.Port
+	if strings.HasPrefix(port, "/") {
+		port = path.Clean(port)
+	}
+	if c.Disabled || port == "" || port == "sim" {
+		return
+	}
+	n := v.node.kids["port"]
+	first, ok := ports[strings.ToLower(port)]
+	if !ok {
+		ports[strings.ToLower(port)] = n
+		return
+	}
+	line, column := first.src.position(first.value.from)
+	v.report(n, n.value, PortTwice, join(v.key, "port"),
+		fmt.Sprintf("%q is already the port of another device, %s:%d:%d", c.Port, first.src.name, line, column),
+		"give each its own port, or set disabled = true on one")
+}

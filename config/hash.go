@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// hash tells one effective configuration from another in 12 hexadecimal digits. It knows where secrets come from, not
+// what they are.
+func (cfg *Config) hash() string {
+	devices := map[string]any{}
+	for _, d := range cfg.Devices {
+		devices[d.Name] = plainFields(reflect.ValueOf(d))
+	}
+	view := map[string]any{
+		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": plainFields(reflect.ValueOf(cfg.Broker)),
+		"devices": devices, "password": cfg.password.reference(),
+	}
+	if cfg.Uplink != nil {
+		view["uplink"] = plainFields(reflect.ValueOf(*cfg.Uplink))
+	}
+	b, err := json.Marshal(view)
+	if err != nil {
+		b = fmt.Appendf(nil, "%v", view)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6])
+}
+
+// plainFields holds the fields of a struct that are no functions, which JSON does not have, and not zero.
+func plainFields(v reflect.Value) map[string]any {
+	fields := map[string]any{}
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() != reflect.Func && !f.IsZero() && !emptyMap(f) {
+			fields[v.Type().Field(i).Name] = f.Interface()
+		}
+	}
+	return fields
+}
+
+func emptyMap(v reflect.Value) bool { return v.Kind() == reflect.Map && v.Len() == 0 }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// validator is a part's configuration that knows which values it can work with.
+type validator interface {
+	Validate(report func(key, problem string))
+}
+
+// validate lets each part check its values. What was reported already is not reported again.
+func (c *check) validate(cfg *Config, root *node) {
+	top := value{c, "", root}
+	top.part(cfg.Broker, "broker")
+	if cfg.Uplink != nil {
+		top.part(*cfg.Uplink, "uplink")
+	}
+	for _, d := range cfg.Devices {
+		top.part(d, "device", d.Name)
+	}
+}
+
+func (v value) part(p any, table ...string) {
+	part, ok := p.(validator)
+	if !ok {
+		return
+	}
+	for _, name := range table {
+		if !v.has(name) {
+			return
+		}
+		v = v.kid(name)
+	}
+	part.Validate(v.reported)
+}
+
+// reported places what a part says about a key of its table: at the value, or, where the files do not have the key, at
+// the table that it would be in.
+func (v value) reported(key, problem string) {
+	code, text := BadValue, problem
+	if m := regexp.MustCompile(`^(?s)(.*?)\s*\((E\d{3})\)$`).FindStringSubmatch(problem); m != nil {
+		text, code = m[1], m[2]
+	}
+	table, full, absent := v.node, v.key, false
+	for _, name := range strings.Split(key, ".") {
+		name, index, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+		full = join(full, name)
+		if absent = !v.has(name); absent {
+			break
+		}
+		v = v.kid(name)
+		if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < len(v.node.items) {
+			v = v.item(i, v.node.items[i])
+		}
+		full = v.key
+	}
+	if v.told[full] {
+		return
+	}
+	if absent && code == BadValue {
+		code = Missing
+	}
+	at := v.node.value
+	if v.node != table && (v.node.kind == inline || v.node.kind == list) {
+		at = v.node.key
+	}
+	v.report(v.node, at, code, full, text, "")
+}
