@@ -15,7 +15,8 @@ import (
 type committer struct {
 	inflight []chunk // taken from pending; until all of it is durable, nothing more is taken
 	tail     []byte  // what is durable of the last unit before the end of the newest segment
-	holes    []span  // left by a crash in the newest segment
+	holes    []span  // left by a crash in the newest segment, and covered in tail only
+	resumed  int     // where tail ends until the first commit
 	ready    bool    // the newest segment can be written
 	stray    bool    // an earlier run left a spare that it had not finished
 

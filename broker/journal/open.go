@@ -155,32 +155,43 @@ func (r *recovery) read() {
 	}
 }
 
-// resume makes the log go on in its newest segment.
+// resume makes the log go on in its newest segment, or behind it when that is sealed.
 func (r *recovery) resume(s *segment, l layout) {
 	j := r.j
-	if l.last == kindSeal || len(s.parts) == 0 {
-		j.end = place(s.gen+1, 0)
+	j.end = place(s.gen+1, 0)
+	if len(s.parts) == 0 {
 		return
 	}
-	j.end, j.salt = place(s.gen, int64(l.end)), s.salt
 	last := s.parts[len(s.parts)-1]
 	size, err := last.file.Size()
 	s.broken = err != nil || size < SegmentSize
-	j.tail = append(j.tail, r.buf[l.end&^(unit-1):l.end]...)
-	if len(l.torn) > 0 {
-		j.log.Info("the commit that a crash interrupted is there in part", "segment", s.stem(), "holes", len(l.torn))
-		j.holes = l.torn
+	if l.last != kindSeal {
+		j.end, j.salt = place(s.gen, int64(l.end)), s.salt
+		r.keep(s, l)
 	}
-	// What a process that was killed had written may be in the page cache only.
-	err = last.file.Datasync()
-	if err == nil {
-		return
+	// What a process that was killed had written, and the file's name, may be in the cache only.
+	if err := errors.Join(last.file.Datasync(), j.dir.Sync()); err != nil {
+		j.log.Warn("the newest segment of the journal is not durable and will be written again", "segment", s.stem(), "err", err)
+		s.broken, j.tail, j.holes = true, nil, nil
+		j.pending = []chunk{{ident: s.ident, b: slices.Clone(r.buf[:l.end])}}
+		j.bytes = l.end
+		j.durable.Store(uint64(place(s.gen, 0)))
 	}
-	j.log.Error("the newest segment of the journal is not durable; it will be written again", "code", "E602", "segment", s.stem(), "err", err)
-	s.broken, j.tail, j.holes = true, nil, nil
-	j.pending = []chunk{{ident: s.ident, b: slices.Clone(r.buf[:l.end])}}
-	j.bytes = l.end
-	j.durable.Store(uint64(place(s.gen, 0)))
+}
+
+// keep remembers what of the newest segment's last bytes may have to be written again, with its holes covered.
+func (r *recovery) keep(s *segment, l layout) {
+	holes := slices.DeleteFunc(l.torn, func(h span) bool { return h.to-h.from < header }) // none that we left
+	from := l.end
+	if len(holes) > 0 {
+		r.j.log.Warn("the commit that a crash interrupted is there in part", "segment", s.stem(), "holes", len(holes))
+		from = holes[0].from
+	}
+	for _, h := range holes {
+		s.cover(r.buf[h.from:h.to])
+	}
+	r.j.holes, r.j.resumed = holes, l.end
+	r.j.tail = append(r.j.tail, r.buf[from&^(unit-1):l.end]...)
 }
 
 // maxAside is how many copies of damaged segments are kept.

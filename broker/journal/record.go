@@ -71,6 +71,12 @@ func (i ident) finish(rec []byte) {
 	binary.LittleEndian.PutUint32(rec[5:], i.sum(rec[1:5], rec[9:]))
 }
 
+// cover makes what fills b, which is as long as a record or longer, the body of one that says it is lost.
+func (i ident) cover(b []byte) {
+	b[0], b[9] = magic, kindLost
+	i.finish(b)
+}
+
 // claimed is how long the record at the start of b says it is, with its header; 0 when there is none.
 func claimed(b []byte) int {
 	if len(b) < header || b[0] != magic {

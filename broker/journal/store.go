@@ -73,32 +73,23 @@ func (j *Journal) probeSpare() error {
 	return nil
 }
 
-// coverHoles writes a record's head over each hole that a crash left in its last commit, so that a later start can tell
+// coverHoles writes a record's head over each hole that a crash left in the last commit, so that a later start can tell
 // these from damage.
 func (j *Journal) coverHoles(s *segment) error {
-	if len(j.holes) == 0 {
-		return nil
-	}
+	start := j.resumed - len(j.tail)
 	for _, h := range j.holes {
-		b := make([]byte, h.to-h.from)
-		if len(b) < header {
-			continue
-		}
-		view(s.parts, b, int64(h.from))
-		b[0], b[9] = magic, kindLost
-		s.finish(b)
-		for k := len(s.parts) - 1; k >= 0; k-- {
-			if p := s.parts[k]; p.from <= int64(h.from) {
-				if _, err := p.file.WriteAt(b[:header], int64(h.from)); err != nil {
-					return fmt.Errorf("cover a hole in %s: %w", p.name, err)
-				}
-				break
+		head := j.tail[h.from-start:][:header]
+		for _, p := range slices.Backward(s.parts) {
+			if p.from > int64(h.from) {
+				continue
 			}
-		}
-	}
-	for _, p := range s.parts {
-		if err := p.file.Datasync(); err != nil {
-			return fmt.Errorf("fdatasync of %s: %w", p.name, err)
+			if _, err := p.file.WriteAt(head, int64(h.from)); err != nil {
+				return fmt.Errorf("cover a hole in %s: %w", p.name, err)
+			}
+			if err := p.file.Datasync(); err != nil {
+				return fmt.Errorf("fdatasync of %s: %w", p.name, err)
+			}
+			break
 		}
 	}
 	j.holes = nil
@@ -197,9 +188,10 @@ func (j *Journal) keepTail(c *chunk) {
 	from := end &^ (unit - 1)
 	if from >= c.off {
 		j.tail = append(j.tail[:0], c.b[from-c.off:]...)
-	} else {
-		j.tail = append(j.tail, c.b...)
+		return
 	}
+	start := c.off - int64(len(j.tail))
+	j.tail = append(append([]byte(nil), j.tail[from-start:]...), c.b...)
 }
 
 // takeSpare opens the spare segment, finishing it first if need be.
