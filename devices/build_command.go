@@ -52,9 +52,9 @@ func (b *builder) argument(key string, c *CommandDescription, out *command) int 
 			size = len(raw)
 		}
 	case KindNumber:
-		out.number = field{kind: c.Type, width: widthOf(c.Type, 0), little: b.little(key+".order", c.Order), bit: -1}
+		out.number = field{kind: c.Type, width: widthOf(c.Type, 0), whole: isWhole(c.Type), little: b.little(key+".order", c.Order), bit: -1}
 		size = out.number.width
-		if !slices.Contains([]string{"u8", "s8", "u16", "s16", "u32", "s32"}, c.Type) {
+		if !isWhole(c.Type) {
 			b.faults.add(key+".type", "%q is not a whole number's type", c.Type)
 		} else if low, high := rangeOf(c.Type); c.Min == nil || c.Max == nil || *c.Min < low || *c.Max > high {
 			b.faults.add(key, "needs min and max within the range of %s", c.Type)

@@ -79,7 +79,7 @@ func (b *builder) field(key string, f *FieldDescription, s *shape) field {
 	if kind == "" {
 		kind = "u8"
 	}
-	out := field{at: f.At, kind: kind, width: widthOf(kind, f.Len), little: b.little(key+".order", f.Order), bit: -1, absent: f.Absent}
+	out := field{at: f.At, kind: kind, width: widthOf(kind, f.Len), little: b.little(key+".order", f.Order), bit: -1, absent: f.Absent, whole: isWhole(kind)}
 	switch {
 	case out.width == 0 && (kind == "hex" || kind == "text"):
 		b.faults.add(key+".len", "type %q needs its number of bytes", kind)
@@ -97,8 +97,7 @@ func (b *builder) field(key string, f *FieldDescription, s *shape) field {
 		}
 	}
 	out.linear = NewLinear(scale, f.Offset)
-	whole := slices.Contains([]string{"u8", "s8", "u16", "s16", "u32", "s32"}, kind)
-	if !whole && (f.Bit != nil || f.Map != nil || f.Absent != nil) {
+	if !out.whole && (f.Bit != nil || f.Map != nil || f.Absent != nil) {
 		b.faults.add(key+".type", "bit, map and absent need a whole number, not %q", kind)
 	}
 	if f.Bit != nil {
@@ -159,8 +158,13 @@ func (b *builder) reading(key string, r *ReadingDescription) {
 		b.infos = append(b.infos, Info{
 			Name: r.Name, Unit: r.Unit, Class: r.Class, Total: r.Total, Min: r.Min, Max: r.Max, Text: r.Text,
 		})
-	} else if r.When == nil && slices.ContainsFunc(s.readings, func(x reading) bool { return x.name == r.Name }) {
+	} else if r.When == nil && hasReading(s, r.Name) {
 		b.faults.add(key+".name", "another reading is named %q: two of a name need different when", r.Name)
 	}
+	out.again = hasReading(s, r.Name)
 	s.readings = append(s.readings, out)
+}
+
+func hasReading(s *shape, name string) bool {
+	return slices.ContainsFunc(s.readings, func(x reading) bool { return x.name == name })
 }

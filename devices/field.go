@@ -18,7 +18,8 @@ import (
 type field struct {
 	at     int
 	kind   string
-	width  int // bytes
+	width  int  // bytes
+	whole  bool // a whole number
 	little bool
 	linear Linear
 	bit    int // -1: the whole number
@@ -26,7 +27,7 @@ type field struct {
 	absent []int64
 }
 
-// width gives the bytes of a type; 0 unknown.
+// widthOf gives the bytes of a type; 0 unknown.
 func widthOf(kind string, length int) int {
 	switch kind {
 	case "u8", "s8":
@@ -61,6 +62,9 @@ func (f *field) read(frame []byte) Value {
 	if b == nil {
 		return Value{}
 	}
+	if f.whole {
+		return f.readWhole(b)
+	}
 	switch f.kind {
 	case "hex":
 		return Str(hex.EncodeToString(b))
@@ -75,9 +79,13 @@ func (f *field) read(frame []byte) Value {
 		x := math.Float32frombits(uint32(f.unsigned(b)))
 		return Num(f.linear.Apply(shortest32(x)))
 	}
-	n := f.whole(b)
+	return Value{}
+}
+
+func (f *field) readWhole(b []byte) Value {
+	n := f.integer(b)
 	switch {
-	case slices.Contains(f.absent, n):
+	case f.absent != nil && slices.Contains(f.absent, n):
 		return Value{}
 	case f.bit >= 0:
 		return Flag(n>>f.bit&1 == 1)
@@ -99,7 +107,7 @@ func (f *field) unsigned(b []byte) uint64 {
 	return n
 }
 
-func (f *field) whole(b []byte) int64 {
+func (f *field) integer(b []byte) int64 {
 	n := f.unsigned(b)
 	if f.kind[0] != 's' {
 		return int64(n)
@@ -134,7 +142,7 @@ func (f *field) put(frame []byte, v Value) (ok bool) {
 func (f *field) number(b []byte, v Value) (n int64, ok bool) {
 	if f.bit >= 0 {
 		on, ok := v.Truth()
-		n = f.whole(b) &^ (1 << f.bit)
+		n = f.integer(b) &^ (1 << f.bit)
 		if on {
 			n |= 1 << f.bit
 		}
@@ -181,6 +189,11 @@ func (f *field) putWhole(b []byte, n uint64) {
 	if f.little {
 		slices.Reverse(b)
 	}
+}
+
+// isWhole reports whether a type is a whole number.
+func isWhole(kind string) bool {
+	return slices.Contains([]string{"u8", "s8", "u16", "s16", "u32", "s32"}, kind)
 }
 
 // rangeOf gives what a whole type can hold.

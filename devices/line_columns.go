@@ -48,10 +48,8 @@ func (f *csvFormat) parse(line []byte, to []Reading) ([]Reading, outcome) {
 		f.names = cleaned(columns)
 		return to, heading
 	}
-	if !f.fixed && f.names == nil {
-		for i := range columns {
-			f.names = append(f.names, "column_"+strconv.Itoa(i+1))
-		}
+	if f.names == nil {
+		return numbered(columns, to)
 	}
 	if len(columns) != len(f.names) {
 		return to, unmatched
@@ -60,6 +58,19 @@ func (f *csvFormat) parse(line []byte, to []Reading) ([]Reading, outcome) {
 		to = put(to, f.names[i], scalar(c, false))
 	}
 	return to, matched
+}
+
+// numbered names columns that nobody named by their place. A line without any number is not taken for one of them.
+func numbered(columns []string, to []Reading) ([]Reading, outcome) {
+	what := unmatched
+	for i, c := range columns {
+		v := scalar(c, false)
+		if v.Kind() == Number {
+			what = matched
+		}
+		to = put(to, "column_"+strconv.Itoa(i+1), v)
+	}
+	return to, what
 }
 
 // isHeader reports whether columns name columns: several, none of them empty or a number or there twice.
@@ -82,13 +93,15 @@ func cleaned(columns []string) []string {
 }
 
 // split cuts a line at separators outside quotes and takes blanks off each column; ok is false when a quote is not
-// closed or there are too many columns.
+// closed, there are too many columns, or control characters tell that the line is no text.
 func split(line string, separators ...rune) (columns []string, ok bool) {
 	var c strings.Builder
 	quoted := false
 	add := func() { columns = append(columns, strings.TrimSpace(c.String())); c.Reset() }
 	for i, r := range line {
 		switch {
+		case r < ' ' && r != '\t' || r == 0x7f:
+			return nil, false
 		case r == '"' && quoted && strings.HasPrefix(line[i+1:], `"`):
 			c.WriteRune(r) // a doubled quote: the second opens again
 			quoted = false

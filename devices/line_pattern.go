@@ -111,11 +111,11 @@ func (f *patternFormat) parse(line []byte, to []Reading) ([]Reading, outcome) {
 	return to, matched
 }
 
-// scalar reads a word of a line: a number, true or false, else a string; nothing is not measured. A whole number with
+// scalar reads a word of a line: a number, true or false, else a string. Nothing, null, nan and inf are not measured. A whole number with
 // more digits than a number can keep, such as that of a tag, stays a string unless only numbers are wanted.
 func scalar(s string, number bool) Value {
-	switch s {
-	case "":
+	switch strings.ToLower(s) {
+	case "", "null", "nan", "inf", "-inf":
 		return Value{}
 	case "true":
 		return Flag(true)

@@ -43,6 +43,7 @@ type constant struct {
 type reading struct {
 	field
 	name    string
+	again   bool // another reading of this shape has the same name
 	lengths []int
 	bytes   []constant
 	wander  *RangeOfSimulated
@@ -199,7 +200,7 @@ func (s *shape) read(frame []byte, to []Reading) []Reading {
 			continue
 		}
 		v := r.read(frame)
-		if v.Kind() == None || slices.ContainsFunc(to, func(x Reading) bool { return x.Name == r.name }) {
+		if v.Kind() == None || r.again && slices.ContainsFunc(to, func(x Reading) bool { return x.Name == r.name }) {
 			continue
 		}
 		to = append(to, Reading{r.name, v})

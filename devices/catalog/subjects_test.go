@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"edged/devices"
+	"edged/devices/catalog"
+)
+
+// subject is a driver with options, and frames (or lines) of its device that give one sample each.
+type subject struct {
+	name    string
+	driver  *devices.Driver
+	options devices.Options
+	frames  [][]byte
+}
+
+// lineOptions are the ways in which the driver line is tried.
+func lineOptions() map[string]devices.Options {
+	return map[string]devices.Options{
+		"line template":   {"format": "template", "parse": "T={temperature},H={humidity}"},
+		"line json":       {"format": "json"},
+		"line csv":        {"format": "csv", "parse": "temperature,,humidity", "separator": ";"},
+		"line csv header": {"format": "csv"},
+		"line regex":      {"format": "regex", "parse": `^(?P<state>[SD])\s*(?P<weight>[-+ ]?\d+\.\d+)\s*kg$`},
+		"line kv":         {"format": "kv"},
+	}
+}
+
+// subjects gives the whole catalogue, with frames from the known answers, the descriptions' examples and tests, and
+// the simulators.
+func subjects(t testing.TB) []subject {
+	t.Helper()
+	var all []subject
+	for _, d := range catalog.All() {
+		if d.Name == "line" {
+			for name, o := range lineOptions() {
+				all = append(all, subject{name: name, driver: d, options: o})
+			}
+			continue
+		}
+		all = append(all, subject{name: d.Name, driver: d, options: devices.Options{}})
+	}
+	for i := range all {
+		s := &all[i]
+		for _, v := range loadVectors(t) {
+			if v.driver == s.name && v.check == "stream" && !v.rejected() && len(v.options) == 0 {
+				s.frames = append(s.frames, v.bytes)
+			}
+		}
+		if text, ok := catalog.Description(s.name); ok {
+			s.frames = append(s.frames, tested(t, s.name, text)...)
+		}
+		s.frames = append(s.frames, simulated(t, s.driver, s.options, 3)...)
+	}
+	return all
+}
+
+// tested gives the frames of a description's tests.
+func tested(t testing.TB, name string, text []byte) (frames [][]byte) {
+	t.Helper()
+	_, tests, err := catalog.ParseDescription(name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		if raw, err := devices.ParseHex(test.Bytes); err == nil && len(raw) > 0 && test.Reject == "" && test.Options == nil {
+			frames = append(frames, raw)
+		}
+	}
+	return frames
+}
+
+// simulated gives what the pretended device sends by itself, a piece for each time that it speaks.
+func simulated(t testing.TB, d *devices.Driver, o devices.Options, count int) (frames [][]byte) {
+	t.Helper()
+	sim, err := d.Simulate(o, 7)
+	if err != nil {
+		t.Fatalf("%s: simulate: %v", d.Name, err)
+	}
+	now := start()
+	for range count + 1 {
+		out, next := sim.Tick(now, nil)
+		if len(out) > 0 {
+			frames = append(frames, out)
+		}
+		if next.IsZero() {
+			break
+		}
+		now = next
+	}
+	if len(frames) < count {
+		t.Errorf("%s: the pretended device spoke %d times, want %d", d.Name, len(frames), count)
+	}
+	return frames
+}
+
+// trial feeds a decoder and keeps its samples.
+type trial struct {
+	dec     devices.Decoder
+	samples []devices.Sample
+	texts   []string // of the samples, as JSON
+}
+
+func (s subject) begin(t testing.TB) *trial {
+	t.Helper()
+	dec, err := s.driver.New(s.options)
+	if err != nil {
+		t.Fatalf("%s: %v", s.name, err)
+	}
+	return &trial{dec: dec}
+}
+
+func (x *trial) collect(s devices.Sample) {
+	x.texts = append(x.texts, s.Answer+string(devices.AppendObject(nil, s.Readings)))
+	s.Readings = slices.Clone(s.Readings)
+	x.samples = append(x.samples, s)
+}
+
+func (x *trial) feed(at time.Time, p []byte) { x.dec.Feed(p, at, x.collect) }
+
+func (x *trial) end() { x.dec.End(x.collect) }
+
+// expect gives the samples of frames that are fed whole.
+func (s subject) expect(t testing.TB, frames ...[]byte) []string {
+	t.Helper()
+	x := s.begin(t)
+	x.feed(start(), bytes.Join(frames, nil))
+	x.end()
+	if len(x.texts) != len(frames) {
+		t.Fatalf("%s: % x gives %d samples, want %d", s.name, frames, len(x.texts), len(frames))
+	}
+	return x.texts
+}
