@@ -11,8 +11,8 @@ import (
 	"edged/mqtt/wire"
 )
 
-// outMax is how many bytes may wait to be written until publishers, and the reading of what must be answered, wait too.
-// One message may go beyond.
+// outMax is how many bytes may wait to be written, besides those that are being written, until publishers and the reading
+// of what must be answered wait too. One message may go beyond.
 const outMax = 64 << 10
 
 // lastWords is how long an orderly end may take, and how long the reason of a broken one is looked for.

@@ -54,7 +54,7 @@ func connect(ctx context.Context, nc net.Conn, s *Session, cfg Config) (*Client,
 	if err := cfg.check(); err != nil {
 		return nil, Connack{}, err
 	}
-	in := &inbox{nc: nc, max: int(cfg.MaximumPacketSize)}
+	in := &inbox{nc: nc, max: int(cfg.MaximumPacketSize), idle: func() {}}
 	p, err := shakeHands(ctx, nc, in, &cfg)
 	if err != nil {
 		return nil, Connack{}, err

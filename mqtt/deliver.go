@@ -38,6 +38,7 @@ func (d *Delivery) Ack() error {
 	if !d.acked {
 		d.acked = true
 		c.accept(d.ID, d.QoS)
+		signal(c.wake)
 	}
 	return nil
 }
@@ -124,5 +125,4 @@ func (c *Client) release(id uint16) {
 
 func (c *Client) reply(kind byte, id uint16, reason byte) {
 	c.out = wire.AppendAck(c.out, kind, id, reason, c.cfg.Version)
-	signal(c.wake)
 }

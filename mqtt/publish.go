@@ -93,6 +93,7 @@ func (c *Client) tryPublish(id uint16, m *Message, dup bool) (*Pending, error) {
 	p, err := s.add(m, id, dup, now)
 	if err == nil {
 		c.pump(now)
+		signal(c.wake)
 	}
 	return p, err
 }
@@ -135,7 +136,6 @@ func (c *Client) pump(now time.Time) {
 		}
 		p.at = now
 		c.onWire++
-		signal(c.wake)
 	}
 }
 
@@ -160,7 +160,6 @@ func (c *Client) acknowledged(kind byte, id uint16, reason byte, now time.Time) 
 		}
 		p.stage, p.at = released, now
 		c.out = wire.AppendAck(c.out, wire.Pubrel, id, 0, c.cfg.Version)
-		signal(c.wake)
 		return nil
 	}
 	if kind == wire.Puback {
@@ -182,7 +181,6 @@ func (c *Client) acknowledged(kind byte, id uint16, reason byte, now time.Time) 
 func (c *Client) unknown(kind byte, id uint16) *wire.Fault {
 	if kind == wire.Pubrec {
 		c.out = wire.AppendAck(c.out, wire.Pubrel, id, wire.PacketIDNotFound, c.cfg.Version)
-		signal(c.wake)
 	}
 	return nil
 }

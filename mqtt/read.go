@@ -22,6 +22,7 @@ const (
 type inbox struct {
 	nc   net.Conn
 	max  int    // size of a packet
+	idle func() // called before waiting for more
 	buf  []byte // grows with what came, not with what a header claims
 	r, w int    // buf[r:w] is unread
 }
@@ -58,6 +59,7 @@ func (in *inbox) fill() error {
 	if in.w == len(in.buf) {
 		in.buf = append(in.buf, make([]byte, max(len(in.buf), inboxMin))...)
 	}
+	in.idle()
 	n, err := in.nc.Read(in.buf[in.w:])
 	in.w += n
 	if n > 0 {
@@ -89,6 +91,7 @@ func (c *Client) readLoop() {
 }
 
 func (c *Client) readAll() error {
+	c.in.idle = c.flush
 	var p wire.Inbound
 	var scratch []byte
 	for {
@@ -118,6 +121,17 @@ func (c *Client) readAll() error {
 	}
 }
 
+// flush wakes the writer if there is something to write. The reader does so only before it waits, so that what several
+// packets are answered with goes out in one write.
+func (c *Client) flush() {
+	c.s.mu.Lock()
+	some := len(c.out) > 0
+	c.s.mu.Unlock()
+	if some {
+		signal(c.wake)
+	}
+}
+
 // breathe waits while the peer takes nothing of what we must answer: it shall not fill our memory.
 func (c *Client) breathe() error {
 	for {
@@ -127,10 +141,13 @@ func (c *Client) breathe() error {
 		if !full || err != nil {
 			return err
 		}
+		signal(c.wake)
 		select {
 		case <-c.drained:
 		case <-c.written:
-			return nil // the next read tells
+			c.s.mu.Lock()
+			defer c.s.mu.Unlock()
+			return c.over()
 		}
 	}
 }

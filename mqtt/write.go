@@ -55,7 +55,7 @@ func (c *Client) fail(err error) {
 	}
 }
 
-// drain takes everything that is to be written, and says so when that is nothing.
+// drain takes everything that is to be written and leaves spare in its place, or nil, and says so, when that is nothing.
 func (c *Client) drain(spare []byte) []byte {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -64,16 +64,17 @@ func (c *Client) drain(spare []byte) []byte {
 	}
 	now := time.Now()
 	c.pump(now)
-	b := c.out
-	c.out = spare[:0]
-	if len(b) > 0 {
-		c.lastSent = now
-	} else if c.lastErr != nil && !c.allOut {
-		c.allOut = true
-		close(c.flushed)
-	}
 	signal(c.room)
 	signal(c.drained)
+	if len(c.out) == 0 {
+		if c.lastErr != nil && !c.allOut {
+			c.allOut = true
+			close(c.flushed)
+		}
+		return nil
+	}
+	b := c.out
+	c.out, c.lastSent = spare[:0], now
 	return b
 }
 
