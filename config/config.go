@@ -7,6 +7,7 @@ package config
 import (
 	"edged/bridge"
 	"edged/broker"
+	"edged/devices"
 	"edged/uplink"
 )
 
@@ -72,7 +73,7 @@ func load(names []string) (*Config, error) {
 
 // build makes the configuration of what the files hold.
 func build(sources []*source) (*Config, error) {
-	c := &check{told: map[string]bool{}}
+	c := &check{told: map[string]bool{}, drivers: map[string]*devices.Driver{}}
 	cfg := &Config{Broker: broker.Defaults()}
 	root := &node{src: &source{}}
 	for _, src := range sources {

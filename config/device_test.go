@@ -37,7 +37,7 @@ func TestDeviceValues(t *testing.T) {
 			`e.toml:5:1: device.a.pase: unknown key; did you mean "parse"? (E501)`,
 			`e.toml:6:1: device.a.flow: unknown key (E501)`}},
 		{"option values", "[device.a]\ndriver = \"line\"\nport = \"/dev/ttyUSB0\"\nformat = 5\n[device.b]\ndriver = \"line\"\nport = \"/dev/ttyUSB1\"\nformat = \"tempalte\"\n", []string{
-			`e.toml:4:10: device.a.format: must be a string (E503)`,
+			`e.toml:4:10: device.a.format: must be a string, not an integer (E502)`,
 			`e.toml:8:10: device.b.format: "tempalte" is not known; possible: "template", "json", "csv", "regex", "kv" (E503)`}},
 		{"port and serial", "[device.a]\ndriver = \"pms5003\"\nport = \"ttyUSB0\"\nserial = \"9600 8X1\"\n[device.b]\ndriver = \"pms5003\"\nport = \"tcp://a\"\n", []string{
 			`e.toml:3:8: device.a.port: "ttyUSB0" is no port: write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim (E503)`,

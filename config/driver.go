@@ -21,7 +21,7 @@ func (v value) device(name string) bridge.Config {
 		c.Options = v.options(drv, fields)
 		fields = deviceFields(&c, v.readingNames(drv, c.Options))
 		for _, o := range drv.Options {
-			fields = append(fields, field{o.Name, func(value) {}})
+			fields = append(fields, field{o.Name, option(o.Kind)})
 		}
 	} else {
 		fields = v.anyOption(fields)
@@ -49,11 +49,21 @@ func (v value) driver() *devices.Driver {
 	if !ok {
 		return nil
 	}
-	if drv, ok := catalog.Get(name); ok {
+	if drv := v.lookup(name); drv != nil {
 		return drv
 	}
 	v.kid("driver").bad(fmt.Sprintf("there is no driver %q", name), nearestDriver(name))
 	return nil
+}
+
+// lookup asks the catalogue once for each driver, since it reads a description anew each time.
+func (c *check) lookup(name string) *devices.Driver {
+	drv, ok := c.drivers[name]
+	if !ok {
+		drv, _ = catalog.Get(name)
+		c.drivers[name] = drv
+	}
+	return drv
 }
 
 // nearestDriver says which driver was meant: one that speaks to the product of that name, or one with a similar name.
@@ -82,6 +92,20 @@ func (v value) options(drv *devices.Driver, common []field) map[string]any {
 		}
 	}
 	return options
+}
+
+// option looks at the type of one of the driver's keys; the driver looks at its value.
+func option(kind string) func(value) {
+	return func(v value) {
+		switch kind {
+		case devices.KindBool:
+			boolean(new(bool))(v)
+		case devices.KindNumber:
+			v.number()
+		default:
+			v.text()
+		}
+	}
 }
 
 // readingNames are those that the driver has with these options; nil: that shows only as they come.

@@ -23,7 +23,7 @@ const maxFile = 4 << 20
 func places(dir string) ([]string, error) {
 	names := []string{}
 	first := filepath.Join(dir, "edged.toml")
-	if _, err := os.Stat(first); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(first); !errors.Is(err, fs.ErrNotExist) {
 		names = append(names, first)
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, "conf.d"))

@@ -86,6 +86,28 @@ func TestLoadDir(t *testing.T) {
 	}
 }
 
+func TestLinkToNowhereIsNotAnEmptyConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/nowhere/edged.toml", filepath.Join(dir, "edged.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.LoadDir(dir); err == nil || !strings.Contains(err.Error(), "edged.toml: there is no such file") {
+		t.Errorf("LoadDir = %v, want E511", err)
+	}
+}
+
+func TestTablesOfSeveralFilesAreJoined(t *testing.T) {
+	const broker, limits = "[broker]\ndurability = \"memory\"\n", "[broker.limits]\nclients = 7\n"
+	for _, files := range []map[string]string{
+		{"edged.toml": broker, "conf.d/a.toml": limits}, {"edged.toml": limits, "conf.d/a.toml": broker},
+	} {
+		cfg, err := config.LoadDir(tree(t, files))
+		if err != nil || cfg.Broker.Durability != "memory" || cfg.Broker.Limits.Clients != 7 {
+			t.Errorf("%q: %+v, %v", files, cfg, err)
+		}
+	}
+}
+
 func TestLoadFile(t *testing.T) {
 	dir := tree(t, map[string]string{"x.toml": "[gateway]\nid = \"x\"\n", "conf.d/a.toml": "foo = 1\n"})
 	cfg, err := config.Load(filepath.Join(dir, "x.toml"))

@@ -112,7 +112,7 @@ func TestHash(t *testing.T) {
 		t.Errorf("the secret changes the hash")
 	}
 	for _, other := range []string{up + "qos = 0\n", strings.Replace(up, `"2"`, `"3"`, 1), strings.Replace(up, `id = "a"`, `id = "b"`, 1),
-		up + "[broker.limits]\nclients = 5\n"} {
+		up + "[broker.limits]\nclients = 5\n", up + "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\n"} {
 		if hash(other) == same {
 			t.Errorf("the same hash for\n%s\nand\n%s", up, other)
 		}

@@ -75,7 +75,7 @@ func FuzzScan(f *testing.F) {
 		`"a b"."c\"d".'e\f' = 1`, "a = [ [1], { b = [ 2, ], }, \"]\", ']' , # ]\n ]\n", "a = {\n b = 1, # c\n d = 2,\n}\n",
 		"\ufeffa = 1\r\nb = 2\r\n", "a = 1979-05-27 07:32:00 # x\nb = nan\n", "[ a . 'b' ]\nc = 1", "a = \"\"\"x\\\"\"\"\"\"\n",
 		"[device.air.reading]\nt = {unit=\"C\"}\n[device.air]\nport=\"sim\"\n", "a = 1\na = 2\n[a]\n[[a]]\n", "= 1\n.a\n[]\n[[]]\n[a\n\"",
-		"[a]\n[b]\n[a.b]\n\"\\u00e9\\U0001F600\\x41\" = true\n",
+		"a = \"\"\"x\\\"\"\" # y\nb = 1\"\"\"\nc = 1\n", "[a]\n[b]\n[a.b]\n\"\\u00e9\\U0001F600\\x41\" = true\n",
 	} {
 		f.Add(text)
 	}

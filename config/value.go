@@ -8,13 +8,16 @@ import (
 	"strings"
 	"time"
 
+	"edged/devices"
+
 	"github.com/BurntSushi/toml"
 )
 
 // check collects the problems of one configuration.
 type check struct {
 	problems Problems
-	told     map[string]bool // keys that have a problem already
+	told     map[string]bool            // keys that have a problem already
+	drivers  map[string]*devices.Driver // those that were looked up; nil: there is none
 }
 
 // value is one key with what the file gives it.
