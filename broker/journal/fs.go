@@ -39,7 +39,9 @@ type File interface {
 	Close() error
 }
 
-// osFS is the operating system's FS.
+// OS is the operating system.
+func OS() FS { return osFS{} }
+
 type osFS struct{}
 
 // osDir is an open directory: the descriptor bears the lock and is what Sync syncs.

@@ -19,7 +19,7 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 	j := newJournal(cfg)
 	system := cfg.FS
 	if system == nil {
-		system = osFS{}
+		system = OS()
 	}
 	dir, err := system.OpenDir(cfg.Dir)
 	if err != nil {

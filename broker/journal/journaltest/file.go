@@ -196,6 +196,8 @@ func (x *file) Datasync() error {
 	switch {
 	case x.closed:
 		return fs.ErrClosed
+	case how == fine && x.d.frozen && len(x.f.dirty) > 0:
+		return unix.EROFS
 	case how == fine:
 		x.f.sync()
 	case how == failed:
