@@ -38,7 +38,7 @@ func (c *Client) writeLoop() {
 				c.fail(fmt.Errorf("write to the server: %w", err))
 				return
 			}
-			if spare = b; cap(b) > outMax {
+			if spare = b; cap(b) > 2*outMax {
 				spare = nil
 			}
 		}
