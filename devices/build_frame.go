@@ -10,7 +10,7 @@ import (
 // shape understands one [[frame]].
 func (b *builder) shape(key string, f *FrameDescription) {
 	s := &shape{name: f.Name, start: b.hex(key+".start", f.Start), end: b.hex(key+".end", f.End), size: f.Size, blank: f.Blank}
-	if len(s.start) == 0 {
+	if f.Start == "" {
 		b.faults.add(key+".start", "a frame must begin with known bytes")
 	}
 	if f.Name != "" && slices.ContainsFunc(b.p.shapes, func(x *shape) bool { return x.name == f.Name }) {
@@ -22,6 +22,9 @@ func (b *builder) shape(key string, f *FrameDescription) {
 	}
 	if (f.Size != 0) == (f.Length != nil) {
 		b.faults.add(key, "needs either size or length")
+		return
+	}
+	if len(s.start) == 0 || s.length != nil && s.least == 0 { // reported
 		return
 	}
 	if s.least < len(s.start)+len(s.end) || s.limit > maxFrame || s.least > s.limit {
@@ -61,7 +64,6 @@ func (b *builder) length(key string, l *LengthDescription, s *shape) {
 	header := max(l.At+width, len(s.start)+len(s.end))
 	if (len(l.Allowed) > 0) == (l.Max > 0) {
 		b.faults.add(key, "needs either the allowed values or the max one: without a bound, one wrong byte swallows many frames")
-		s.least, s.limit = header, header
 		return
 	}
 	s.least, s.limit = header, l.Max+l.Add
@@ -69,6 +71,7 @@ func (b *builder) length(key string, l *LengthDescription, s *shape) {
 		s.least, s.limit = slices.Min(l.Allowed)+l.Add, slices.Max(l.Allowed)+l.Add
 		if s.least < header {
 			b.faults.add(key+".allowed", "%d is too small: the length field itself would not be in the frame", slices.Min(l.Allowed))
+			s.least = 0
 		}
 	}
 }

@@ -5,6 +5,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,20 +43,26 @@ func (p Problem) Error() string {
 // type comes alone.
 func ParseDescription(file string, text []byte) (*devices.Driver, []Test, error) {
 	d, md, err := decode(string(text))
+	l := locate(string(text))
 	if err != nil {
-		return nil, nil, syntaxProblem(file, err)
+		return nil, nil, syntaxProblem(file, l, err)
 	}
-	l := locator{text: string(text)}
 	var problems []Problem
-	for _, key := range md.Undecoded() {
-		place, name := l.unknown(key)
-		problems = append(problems, Problem{file, place.Line, place.Col, key.String(), "unknown key" + suggestion(name)})
+	seen := map[string]int{}
+	for _, key := range md.Undecoded() { // each once for every table that has it, without saying which
+		name := key.String()
+		var at place
+		if places := l.all[name]; seen[name] < len(places) {
+			at = places[seen[name]]
+		}
+		seen[name]++
+		problems = append(problems, Problem{file, at.line, at.column, name, "unknown key" + suggestion(key[len(key)-1])})
 	}
 	driver, err := d.Driver()
-	if faults := (devices.Faults)(nil); errors.As(err, &faults) {
+	if faults := devices.Faults(nil); errors.As(err, &faults) {
 		for _, f := range faults {
-			place := l.find(parsePath(f.Key))
-			problems = append(problems, Problem{file, place.Line, place.Col, withoutIndex(f.Key), f.Problem})
+			at := l.find(f.Key)
+			problems = append(problems, Problem{file, at.line, at.column, withoutIndex(f.Key), f.Problem})
 		}
 	}
 	if len(problems) == 0 {
@@ -85,7 +92,8 @@ func decode(text string) (d devices.Description, md toml.MetaData, err error) {
 	return d, md, err
 }
 
-func syntaxProblem(file string, err error) error {
+// syntaxProblem gives the place of an error of the library, which tells it in its text alone where a type is wrong.
+func syntaxProblem(file string, l *locator, err error) error {
 	var pe toml.ParseError
 	if errors.As(err, &pe) {
 		text := pe.Message
@@ -94,35 +102,28 @@ func syntaxProblem(file string, err error) error {
 		}
 		return Problem{File: file, Line: pe.Position.Line, Column: pe.Position.Col, Text: text}
 	}
-	return Problem{File: file, Text: strings.TrimPrefix(err.Error(), "toml: ")}
-}
-
-// step is one part of a path: a key or an index.
-type step struct {
-	key   string
-	index int // of the element below key; -1: none
-}
-
-// parsePath reads "frame[1].checksum.from".
-func parsePath(path string) []step {
-	var steps []step
-	for part := range strings.SplitSeq(path, ".") {
-		s := step{part, -1}
-		if name, index, ok := strings.Cut(strings.TrimSuffix(part, "]"), "["); ok {
-			if n, err := strconv.Atoi(index); err == nil {
-				s = step{name, n}
-			}
-		}
-		steps = append(steps, s)
+	text := strings.TrimPrefix(err.Error(), "toml: ")
+	m := regexp.MustCompile(`^line (\d+) \(last key "(.*?)"\): (.*)$`).FindStringSubmatch(text)
+	if m == nil {
+		return Problem{File: file, Text: text}
 	}
-	return steps
+	line, _ := strconv.Atoi(m[1]) // digits, few
+	column := 1
+	for _, at := range l.all[m[2]] {
+		if at.line == line {
+			column = at.column
+		}
+	}
+	return Problem{file, line, column, m[2], m[3]}
 }
 
 // withoutIndex is a path for people: the line tells which element is meant.
 func withoutIndex(path string) string {
-	var keys []string
-	for _, s := range parsePath(path) {
-		keys = append(keys, s.key)
+	var b strings.Builder
+	for path != "" {
+		before, rest, _ := strings.Cut(path, "[")
+		b.WriteString(before)
+		_, path, _ = strings.Cut(rest, "]")
 	}
-	return strings.Join(keys, ".")
+	return b.String()
 }

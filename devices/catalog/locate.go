@@ -3,101 +3,214 @@
 package catalog
 
 import (
-	"errors"
-
-	"github.com/BurntSushi/toml"
+	"strconv"
+	"strings"
 )
 
-// locator finds where keys stand. The library tells positions only in errors, so it is made to fail at the key.
-type locator struct{ text string }
+// place is where a key stands, 1-based; the zero place is unknown.
+type place struct{ line, column int }
 
-// stop fails to decode.
-type stop struct{}
+// locator knows where the keys of a TOML text stand: the library (BurntSushi/toml v1.6.0) tells it for none that it
+// decoded. The text must be valid; on one that is not, positions may be wrong or missing.
+type locator struct {
+	text   string
+	pos    int
+	line   int              // of pos, 1-based
+	begun  int              // where that line begins
+	counts map[string]int   // elements of arrays of tables so far
+	exact  map[string]place // by path with indices: "reading[2].when.bytes"
+	all    map[string][]place
+}
 
-var errStop = errors.New("stop")
+// locate reads a text.
+func locate(text string) *locator {
+	l := &locator{text: text, line: 1, counts: map[string]int{}, exact: map[string]place{}, all: map[string][]place{}}
+	table := ""
+	for l.blank(); l.pos < len(l.text); l.blank() {
+		before := l.pos
+		if l.peek() == '[' {
+			table = l.header()
+		} else {
+			l.pair(table)
+		}
+		if l.pos == before {
+			l.pos++
+		}
+	}
+	return l
+}
 
-// UnmarshalTOML fails.
-func (*stop) UnmarshalTOML(any) error { return errStop }
-
-// find gives the position of a path, or of the longest part of it that is there: what is missing has its place where
-// its table is.
-func (l locator) find(path []step) toml.Position {
-	for n := len(path); n > 0; n-- {
-		if at, ok := l.exactly(path[:n]); ok {
+// find gives the place of a path, or of the longest part of it that is there: what is missing has its place where its
+// table is.
+func (l *locator) find(path string) place {
+	for path != "" {
+		if at, ok := l.exact[path]; ok {
 			return at
 		}
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
 	}
-	return toml.Position{}
+	return place{}
 }
 
-func (l locator) exactly(path []step) (toml.Position, bool) {
-	var level map[string]toml.Primitive
-	md, err := toml.Decode(l.text, &level)
-	for i, s := range path {
-		p, ok := level[s.key]
-		if err != nil || !ok {
-			return toml.Position{}, false
-		}
-		if s.index >= 0 {
-			var items []toml.Primitive
-			if err = md.PrimitiveDecode(p, &items); err != nil || s.index >= len(items) {
-				return toml.Position{}, false
-			}
-			p = items[s.index]
-		}
-		if i == len(path)-1 && s.index >= 0 {
-			return l.first(md, p, path)
-		}
-		if i == len(path)-1 {
-			var pe toml.ParseError
-			if errors.As(md.PrimitiveDecode(p, &stop{}), &pe) && pe.Position.Line > 0 {
-				return pe.Position, true
-			}
-			return toml.Position{}, false
-		}
-		level = nil
-		err = md.PrimitiveDecode(p, &level)
+func (l *locator) here() place { return place{l.line, l.pos - l.begun + 1} }
+
+func (l *locator) peek() byte {
+	if l.pos < len(l.text) {
+		return l.text[l.pos]
 	}
-	return toml.Position{}, false
+	return 0
 }
 
-// first gives the position of the first key of one of several tables: the library knows the header of the last alone.
-func (l locator) first(md toml.MetaData, p toml.Primitive, path []step) (at toml.Position, ok bool) {
-	var table map[string]toml.Primitive
-	if md.PrimitiveDecode(p, &table) != nil {
-		return at, false
+func (l *locator) next() {
+	if l.pos >= len(l.text) {
+		return
 	}
-	for key := range table {
-		below := append(path[:len(path):len(path)], step{key, -1})
-		if x, found := l.exactly(below); found && (!ok || x.Line < at.Line || x.Line == at.Line && x.Col < at.Col) {
-			at, ok = x, true
-		}
+	if l.text[l.pos] == '\n' {
+		l.line, l.begun = l.line+1, l.pos+1
 	}
-	return at, ok
+	l.pos++
 }
 
-// unknown gives the position of a key that nothing decoded. Where a table stands several times, the library does not
-// say in which of them: the first that has the key is told.
-func (l locator) unknown(key toml.Key) (at toml.Position, name string) {
-	name = key[len(key)-1]
-	paths := [][]step{nil}
-	for _, k := range key {
-		var longer [][]step
-		for _, p := range paths {
-			for index := -1; index < 64; index++ {
-				q := append(p[:len(p):len(p)], step{k, index})
-				if _, ok := l.exactly(q); ok {
-					longer = append(longer, q)
-				} else if index >= 0 {
-					break
-				}
+// blank skips white space, line ends, commas and comments.
+func (l *locator) blank() {
+	for {
+		switch l.peek() {
+		case ' ', '\t', '\r', '\n', ',':
+			l.next()
+		case '#':
+			for l.pos < len(l.text) && l.peek() != '\n' {
+				l.next()
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (l *locator) note(path string, at place) {
+	l.exact[path] = at
+	l.all[withoutIndex(path)] = append(l.all[withoutIndex(path)], at)
+}
+
+// header reads [table] or [[table]] and gives its path.
+func (l *locator) header() string {
+	depth := 0
+	for ; l.peek() == '['; l.next() {
+		depth++
+	}
+	at := l.here()
+	parts := l.key("]")
+	for ; l.peek() == ']'; l.next() {
+	}
+	path := ""
+	for i, part := range parts {
+		path = below(path, part)
+		switch {
+		case i == len(parts)-1 && depth == 2:
+			l.counts[path]++
+			path += "[" + strconv.Itoa(l.counts[path]-1) + "]"
+		case l.counts[path] > 0:
+			path += "[" + strconv.Itoa(l.counts[path]-1) + "]"
+		}
+	}
+	l.note(path, at)
+	return path
+}
+
+// pair reads key = value.
+func (l *locator) pair(table string) {
+	at := l.here()
+	path := table
+	for _, part := range l.key("=") {
+		path = below(path, part)
+	}
+	l.note(path, at)
+	if l.peek() == '=' {
+		l.next()
+		l.value(path)
+	}
+}
+
+// key reads a dotted key up to an end.
+func (l *locator) key(end string) (parts []string) {
+	var part strings.Builder
+	for l.pos < len(l.text) {
+		switch c := l.peek(); {
+		case strings.IndexByte(end+"\n", c) >= 0:
+			return append(parts, part.String())
+		case c == '"' || c == '\'':
+			part.WriteString(strings.Trim(l.str(), string(c)))
+			continue
+		case c == '.':
+			parts = append(parts, part.String())
+			part.Reset()
+		case c != ' ' && c != '\t':
+			part.WriteByte(c)
+		}
+		l.next()
+	}
+	return append(parts, part.String())
+}
+
+// str reads a string with its quotes.
+func (l *locator) str() string {
+	from, quote := l.pos, l.text[l.pos:l.pos+1]
+	if long := strings.Repeat(quote, 3); strings.HasPrefix(l.text[l.pos:], long) {
+		quote = long
+	}
+	for range quote {
+		l.next()
+	}
+	for l.pos < len(l.text) && !strings.HasPrefix(l.text[l.pos:], quote) {
+		if quote[0] == '"' && l.peek() == '\\' {
+			l.next()
+		}
+		l.next()
+	}
+	for range quote {
+		l.next()
+	}
+	return l.text[from:l.pos]
+}
+
+// value reads a value and notes the keys in it.
+func (l *locator) value(path string) {
+	for l.peek() == ' ' || l.peek() == '\t' {
+		l.next()
+	}
+	switch c := l.peek(); c {
+	case '"', '\'':
+		l.str()
+	case '{', '[':
+		l.next()
+		for i := 0; ; i++ {
+			l.blank()
+			before := l.pos
+			switch {
+			case l.pos >= len(l.text):
+				return
+			case l.peek() == c+2: // } or ]
+				l.next()
+				return
+			case c == '{':
+				l.pair(path)
+			default:
+				l.value(path + "[" + strconv.Itoa(i) + "]")
+			}
+			if l.pos == before {
+				l.next()
 			}
 		}
-		paths = longer
+	default:
+		for l.pos < len(l.text) && strings.IndexByte(",]}#\n", l.peek()) < 0 {
+			l.next()
+		}
 	}
-	if len(paths) == 0 {
-		return toml.Position{}, name
+}
+
+func below(path, key string) string {
+	if path == "" {
+		return key
 	}
-	at, _ = l.exactly(paths[0])
-	return at, name
+	return path + "." + key
 }
