@@ -106,7 +106,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	line := &line{b: b, seq: seq, pipeline: newPipeline(b.cfg)}
 	err := contain(func() error { return line.run(ctx) })
 	if p := new(PanicError); errors.As(err, &p) {
-		b.presence.set(offline, "", "the driver failed and is started again: "+p.Error())
+		b.presence.fail(p.Error())
 		kill()
 	} else {
 		state, code, reason := b.presence.is()

@@ -124,12 +124,21 @@ func (b *Bridge) sensor(r shown) component {
 	return c
 }
 
-// present makes a template keep the state where a message does not have the reading.
+// present makes a template leave the state alone where a message does not have the reading. Home Assistant ignores an
+// empty result, except where any text is a state.
 func (b *Bridge) present(r shown, value, template string) string {
 	if r.driven && b.cfg.Readings[r.Name].Min == nil && b.cfg.Readings[r.Name].Max == nil {
 		return template
 	}
-	return "{% if " + value + " is defined %}" + template + "{% else %}{{ this.state }}{% endif %}"
+	return ifDefined(value, template, r.kind == devices.String || r.kind == devices.None && r.Unit == "")
+}
+
+func ifDefined(value, template string, text bool) string {
+	keep := ""
+	if text {
+		keep = "{% else %}{{ this.state }}"
+	}
+	return "{% if " + value + " is defined %}" + template + keep + "{% endif %}"
 }
 
 // expiry is after how many seconds without a message Home Assistant shows no value; 0: never, also where messages
@@ -184,7 +193,7 @@ func (b *Bridge) control(i devices.CommandInfo) component {
 		c.StateOn, c.StateOff = "ON", "OFF"
 		shows = fmt.Sprintf("{{ 'ON' if %s else 'OFF' }}", value)
 	}
-	c.Template = "{% if value_json.readings is defined and " + value + " is defined %}" + shows + "{% else %}{{ this.state }}{% endif %}"
+	c.Template = ifDefined("value_json.readings is defined and "+value, shows, c.Platform == "text")
 	return c
 }
 

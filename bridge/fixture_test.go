@@ -232,4 +232,3 @@ func inBubble(t *testing.T, c bridge.Config, test func(t *testing.T, r *rig)) {
 		test(t, r)
 	})
 }
-

@@ -52,7 +52,7 @@ func (l *link) run(ctx, kill context.Context) error {
 		err := l.connect(ctx, down)
 		if err == nil {
 			wait = redialMin
-			if err = l.pump(ctx, until); err == nil {
+			if err = l.pump(ctx, until, kill); err == nil {
 				return nil
 			}
 			l.log.Warn("connection to the broker lost", "err", err)
@@ -115,7 +115,7 @@ func age(down time.Time) time.Duration {
 }
 
 // pump publishes until the connection ends, which is an error, or ctx does; when until ends first the connection is dropped.
-func (l *link) pump(ctx, until context.Context) error {
+func (l *link) pump(ctx, until, kill context.Context) error {
 	c := l.client
 	defer func() { l.client = nil }()
 	for {
@@ -123,21 +123,24 @@ func (l *link) pump(ctx, until context.Context) error {
 		if ok {
 			if err := l.send(until, c, i); err != nil {
 				if until.Err() != nil {
-					return c.Close()
+					return l.ended(c, nil)
 				}
 				return l.ended(c, err)
 			}
 			continue
 		}
+		if kill.Err() != nil {
+			return l.ended(c, nil)
+		}
 		if ctx.Err() != nil {
-			return l.leave(until, c)
+			return l.leave(until, kill, c)
 		}
 		select {
 		case <-l.out.wake:
 		case <-c.Done():
 			return l.ended(c, c.Err())
 		case <-until.Done():
-			return c.Close()
+			return l.ended(c, nil)
 		case <-ctx.Done():
 		}
 	}
@@ -187,7 +190,7 @@ func (l *link) ended(c *mqtt.Client, err error) error {
 }
 
 // leave waits a moment for acknowledgements and disconnects.
-func (l *link) leave(until context.Context, c *mqtt.Client) error {
+func (l *link) leave(until, kill context.Context, c *mqtt.Client) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for l.session.Unacknowledged() > 0 {
@@ -198,6 +201,9 @@ func (l *link) leave(until context.Context, c *mqtt.Client) error {
 		case <-until.Done():
 		}
 		break
+	}
+	if kill.Err() != nil {
+		return l.ended(c, nil)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(until), goodbye/2)
 	defer cancel()

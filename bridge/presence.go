@@ -64,6 +64,7 @@ type presence struct {
 	mu     sync.Mutex
 	s      Status
 	known  bool           // a port was tried: what s says is true
+	failed string         // why the driver failed, until it is heard again; "": it did not
 	before devices.Counts // of earlier openings
 	counts devices.Counts // of the present one
 }
@@ -82,6 +83,11 @@ func (p *presence) set(state, code, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.s
+	if state == online {
+		p.failed = ""
+	} else if p.failed != "" {
+		reason += " (before that the driver failed: " + p.failed + ")"
+	}
 	p.s.State, p.s.Code, p.s.Reason = state, code, reason
 	known := p.known
 	p.known = true
@@ -97,6 +103,14 @@ func (p *presence) set(state, code, reason string) {
 	if was.State == online && code != "" && p.event != nil {
 		p.event(Event{Time: time.Now(), Code: code, Level: "warning", Device: p.s.Name, Text: reason})
 	}
+}
+
+// fail says that the driver failed. The status is published by the broker, which has the will.
+func (p *presence) fail(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.s.State, p.s.Code, p.s.Reason = offline, "", "the driver failed and is started again: "+why
+	p.s.Since, p.failed, p.known = time.Now(), why, true
 }
 
 // opened begins the counts of a new opening.
