@@ -121,6 +121,7 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	greeted := u.online != nil && !u.online.settled() // then to connect is to send it again
 	c, ack, err := u.connect(ctx, life, l, password)
 	if err != nil {
 		a.err, a.refused = u.refusal(t, err)
@@ -131,7 +132,7 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 		return a
 	}
 	u.book.worked(t.host, l.address)
-	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), present: ack.SessionPresent, up: time.Now()}
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), present: ack.SessionPresent, greeted: greeted, up: time.Now()}
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
@@ -187,7 +188,8 @@ type session struct {
 	c       *mqtt.Client
 	line    *line
 	pipe    pipe
-	present bool
+	present bool // the server had kept it
+	greeted bool // the server gets our "online" again
 	up      time.Time
 }
 
@@ -232,7 +234,8 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 	failed := make(chan error, 3) // never full: each worker fails once
 	work := func(do func(context.Context) error) {
 		workers.Go(func() {
-			if err := do(life); err != nil && life.Err() == nil {
+			// One that fails because the connection ended has nothing to say: why it ended does the client know.
+			if err := do(life); err != nil && life.Err() == nil && s.c.Err() == nil {
 				failed <- err
 			}
 		})

@@ -15,7 +15,7 @@ import (
 
 // pump says "online" and sends what waits, in order, until ctx ends.
 func (s *session) pump(ctx context.Context) error {
-	if _, err := s.say(ctx, "online"); err != nil {
+	if err := s.greet(ctx); err != nil {
 		return fmt.Errorf("publish the gateway's presence: %w", err)
 	}
 	for {
@@ -73,6 +73,19 @@ func (s *session) free(ctx context.Context, id uint16) error {
 		}
 	}
 	return nil
+}
+
+// greet says "online", unless that of an earlier session is sent again: a server that acknowledges nothing would
+// otherwise fill the window with them.
+func (s *session) greet(ctx context.Context) error {
+	if s.greeted {
+		return nil
+	}
+	e, err := s.say(ctx, "online")
+	if err == nil {
+		s.u.online = e
+	}
+	return err
 }
 
 // say publishes the gateway's presence, under an identifier far from those of the local deliveries, which count up.

@@ -63,6 +63,7 @@ type Uplink struct {
 	probes   map[target]*probed
 	brief    int    // sessions in a row that the server ended at once
 	sessions uint64 // that were accepted
+	online   *entry // the last "online"; nil: none
 	asked    bool   // the server has our subscriptions, if it has our session
 
 	mu     sync.Mutex

@@ -21,6 +21,16 @@ type entry struct {
 	pending *mqtt.Pending  // of the PUBLISH to the cloud; nil: not sent
 }
 
+// settled says whether the cloud has acknowledged an entry that was sent.
+func (e *entry) settled() bool {
+	select {
+	case <-e.pending.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // window holds what the local broker delivered and the cloud has not acknowledged, in order. It outlives connections on
 // both sides.
 type window struct {
@@ -137,12 +147,7 @@ func (w *window) busy(id uint16) *mqtt.Pending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.flying {
-		if e.id != id {
-			continue
-		}
-		select {
-		case <-e.pending.Done():
-		default:
+		if e.id == id && !e.settled() {
 			return e.pending
 		}
 	}
