@@ -139,12 +139,14 @@ func (s *Store) place(e *entry, pos journal.Pos) {
 	s.perGen[pos.Gen()]++
 }
 
-// Current tells whether k is still the retained message of its topic.
-func (s *Store) Current(k *Kept) bool {
+// Get returns the retained message of a topic, nil without one.
+func (s *Store) Get(topic string) *Kept {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entries[k.Message.Topic]
-	return e != nil && e.what == k
+	if e := s.entries[topic]; e != nil {
+		return e.what
+	}
+	return nil
 }
 
 // Renew writes k again, by record, if it is still the retained message of its topic.
@@ -179,10 +181,8 @@ func (s *Store) Expire(k *Kept) {
 func (s *Store) Find(filter string) []*Kept {
 	head, _, wild := cutWild(filter)
 	if !wild {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if e := s.entries[filter]; e != nil && e.what != nil {
-			return []*Kept{e.what}
+		if k := s.Get(filter); k != nil {
+			return []*Kept{k}
 		}
 		return nil
 	}

@@ -204,15 +204,14 @@ func TestOrderIsThatOfTheJournal(t *testing.T) {
 	}
 }
 
-func TestCurrent(t *testing.T) {
+func TestGet(t *testing.T) {
 	s := newStore()
 	s.Put(message("a", "1"), 3, nil)
-	k := s.Find("a")[0]
-	if !s.Current(k) || k.Version != 3 {
-		t.Error("it is the newest")
+	if k := s.Get("a"); k == nil || k.Version != 3 || string(k.Message.Payload) != "1" {
+		t.Errorf("got %+v", k)
 	}
-	s.Put(message("a", "1"), 4, nil)
-	if s.Current(k) {
-		t.Error("it was replaced")
+	s.Put(message("a", ""), 4, nil)
+	if k := s.Get("a"); k != nil || s.Get("b") != nil {
+		t.Errorf("got %+v of a topic that was cleared", k)
 	}
 }

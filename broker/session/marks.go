@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import "edged/broker/journal"
+
+// mark says where the record of number n lies, how many bytes were owed before it, and when it was written. The marks
+// are a coarse index of what is owed, so that memory does not grow with it.
+type mark struct {
+	n     uint64
+	pos   journal.Pos
+	bytes uint64
+	at    int64 // Unix milliseconds
+}
+
+const (
+	markEvery = 64 << 10 // bytes of journal between two marks, at first
+	maxMarks  = 128      // past it every second mark goes, and they get twice as far apart
+)
+
+// note tells that the record of n lies at pos.
+func (s *Session) note(n uint64, pos journal.Pos, size int, at int64) {
+	s.last = pos
+	if k := len(s.marks); k == 0 || pos-s.marks[k-1].pos >= s.spacing {
+		s.marks = append(s.marks, mark{n, pos, s.bytes, at})
+		if k >= maxMarks {
+			s.thin()
+		}
+	}
+	s.bytes += uint64(size)
+}
+
+func (s *Session) thin() {
+	kept := s.marks[:0]
+	for i := 0; i < len(s.marks); i += 2 {
+		kept = append(kept, s.marks[i])
+	}
+	s.marks = kept
+	s.spacing *= 2
+}
+
+// dropMarks forgets the marks of what is settled.
+func (s *Session) dropMarks() {
+	if s.tail >= s.head {
+		s.marks, s.spacing = nil, markEvery
+		return
+	}
+	i := 0
+	for i+1 < len(s.marks) && s.marks[i+1].n <= s.tail {
+		i++
+	}
+	s.marks = s.marks[i:]
+}
+
+// start is where the journal is to be read to find all that is owed.
+func (s *Session) start() journal.Pos {
+	if len(s.marks) == 0 {
+		return 0
+	}
+	return s.marks[0].pos
+}
+
+// estimate returns how many bytes are owed and since when, between the marks around the tail.
+func (s *Session) estimate() (bytes uint64, at int64) {
+	first := s.marks[0]
+	next := mark{n: s.head, bytes: s.bytes, at: first.at}
+	if len(s.marks) > 1 {
+		next = s.marks[1]
+	}
+	part := float64(s.tail-min(first.n, s.tail)) / float64(max(next.n-first.n, 1))
+	before := first.bytes + uint64(part*float64(next.bytes-first.bytes))
+	return s.bytes - min(before, s.bytes), first.at + int64(part*float64(next.at-first.at))
+}
+
+// Oldest is the generation of the oldest segment that the session needs for what it is owed.
+func (s *Session) Oldest() (gen uint64, needs bool) {
+	if s.tail >= s.head || len(s.marks) == 0 {
+		return 0, false
+	}
+	return s.marks[0].pos.Gen(), true
+}
+
+// Recorded is the generation of the segment with the session's latest record.
+func (s *Session) Recorded() uint64 { return s.record.Gen() }
+
+// GiveUpSegment gives up what is owed from the segments up to gen, and no less than that.
+func (s *Session) GiveUpSegment(gen uint64) {
+	to := s.head
+	for _, m := range s.marks {
+		if m.pos.Gen() > gen {
+			to = m.n
+			break
+		}
+	}
+	s.giveUp(to)
+}
+
+// bound gives up the oldest while more is owed than may be.
+func (s *Session) bound() {
+	for s.QueueLimit > 0 && len(s.marks) > 0 {
+		if owed, _ := s.estimate(); owed <= uint64(s.QueueLimit) {
+			return
+		}
+		to := s.tail + max((s.head-s.tail)/16, 1)
+		if len(s.marks) > 1 {
+			to = s.marks[1].n
+		}
+		s.giveUp(max(to, s.tail+1))
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"slices"
+
+	"edged/broker/journal"
+)
+
+// identifiers is how many packet identifiers there are.
+const identifiers = 65535
+
+// reach is how far the numbers under way may be apart, so that no identifier stands for two of them.
+const reach = 60000
+
+func packetID(n uint64) uint16 { return uint16((n-1)%identifiers) + 1 }
+
+// Next gives a number to a message that the session is owed.
+func (s *Session) Next() uint64 {
+	s.head++
+	return s.head - 1
+}
+
+// number finds the n of a packet identifier under way, 0 if there is none.
+func (s *Session) number(id uint16) uint64 {
+	n := s.tail + (uint64(id)+identifiers-uint64(packetID(s.tail)))%identifiers
+	if _, ok := s.released[n]; ok {
+		return n
+	}
+	if n >= s.sent || s.isAcked(n) {
+		return 0
+	}
+	return n
+}
+
+func (s *Session) isAcked(n uint64) bool {
+	_, ok := s.acked[n]
+	return ok || n < s.tail
+}
+
+// passed tells whether n needs no PUBLISH: it is settled, or the client has it and PUBREL is under way.
+func (s *Session) passed(n uint64) bool {
+	_, ok := s.released[n]
+	return ok || s.isAcked(n)
+}
+
+// settle marks n as done.
+func (s *Session) settle(n uint64) {
+	if n < s.tail {
+		return
+	}
+	delete(s.released, n)
+	if n != s.tail {
+		if s.acked == nil {
+			s.acked = map[uint64]struct{}{}
+		}
+		s.acked[n] = struct{}{}
+		return
+	}
+	for s.tail++; len(s.acked) > 0; s.tail++ {
+		if _, ok := s.acked[s.tail]; !ok {
+			break
+		}
+		delete(s.acked, s.tail)
+	}
+	s.sent = max(s.sent, s.tail)
+	s.head = max(s.head, s.tail)
+	s.dropMarks()
+}
+
+// settled settles n and tells the journal, which needs no commit for that: losing the record costs a repeat.
+func (s *Session) settled(n uint64) {
+	s.settle(n)
+	if s.num != 0 {
+		s.said = s.env.Log.Append(KindSettled, appendNumber(nil, s.num, n))
+	}
+}
+
+// Acknowledged takes the client's PUBACK or PUBCOMP, or the PUBREC by which it refused, and sends on. It is false when
+// nothing of that identifier is under way.
+func (s *Session) Acknowledged(r *Round, id uint16) (known bool) {
+	n := s.number(id)
+	if n == 0 {
+		return false
+	}
+	s.inflight--
+	s.settled(n)
+	if len(s.queue) > 0 || s.back.behind {
+		s.Pump(r)
+	}
+	return true
+}
+
+// Received takes the client's PUBREC. PUBREL may go out once the journal is durable past pos.
+func (s *Session) Received(id uint16) (pos journal.Pos, known bool) {
+	n := s.number(id)
+	if n == 0 {
+		return 0, false
+	}
+	s.release(n)
+	if s.num != 0 {
+		s.said = s.env.Log.Append(KindReleased, appendNumber(nil, s.num, n))
+	}
+	return s.said, true
+}
+
+func (s *Session) release(n uint64) {
+	if s.released == nil {
+		s.released = map[uint64]struct{}{}
+	}
+	s.released[n] = struct{}{}
+}
+
+// Released returns the packet identifiers whose PUBREL is due, in the order of their messages.
+func (s *Session) Released() []uint16 {
+	all := make([]uint64, 0, len(s.released))
+	for n := range s.released {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	ids := make([]uint16, len(all))
+	for i, n := range all {
+		ids[i] = packetID(n)
+	}
+	return ids
+}
+
+// Inbound tells whether the client has sent a QoS 2 message with that identifier and not released it, and how many such
+// there are.
+func (s *Session) Inbound(id uint16) (held bool, n int) {
+	_, held = s.inbound[id]
+	return held, len(s.inbound)
+}
+
+// AddInbound notes that a QoS 2 message with that identifier came.
+func (s *Session) AddInbound(id uint16) {
+	if s.inbound == nil {
+		s.inbound = map[uint16]struct{}{}
+	}
+	s.inbound[id] = struct{}{}
+}
+
+// ReleaseInbound takes the client's PUBREL. PUBCOMP may go out once the journal is durable past pos.
+func (s *Session) ReleaseInbound(id uint16) (pos journal.Pos, known bool) {
+	if _, known = s.inbound[id]; !known {
+		return s.said, false
+	}
+	delete(s.inbound, id)
+	if s.num != 0 {
+		s.said = s.env.Log.Append(KindInbound, appendNumber(nil, s.num, uint64(id)))
+	}
+	return s.said, true
+}
+
+// giveUp settles what is owed with a number from tail up to to, exclusive, without telling the client.
+func (s *Session) giveUp(to uint64) {
+	before := s.dropped
+	for n := s.tail; n < to; n++ {
+		if s.isAcked(n) {
+			continue
+		}
+		if _, ok := s.released[n]; ok || n < s.sent {
+			s.inflight--
+		}
+		s.dropped++
+		s.settle(n)
+	}
+	s.back.next = max(s.back.next, s.tail)
+	s.lost(before)
+}
+
+// lose settles what the journal should have held, from the next number to be read up to to, exclusive.
+func (s *Session) lose(to uint64) {
+	before := s.dropped
+	for n := s.back.next; n < to; n++ {
+		if !s.passed(n) {
+			s.dropped++
+			s.settle(n)
+		}
+	}
+	s.back.next = max(s.back.next, to)
+	s.lost(before)
+}
+
+// lost tells of what was dropped. The journal learns it from the session's record.
+func (s *Session) lost(before uint64) {
+	if s.dropped > before {
+		s.env.Dropped(s.dropped - before)
+		s.Record(1)
+	}
+}

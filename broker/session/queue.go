@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"edged/broker/journal"
+	"edged/mqtt/wire"
+)
+
+const (
+	outHigh   = 64 << 10  // a connection's output above which queued messages wait
+	outMax    = 1 << 20   // and above which QoS 0 messages are dropped
+	queueMax  = 1 << 20   // bytes of the queue of a session that has no journal
+	queueOwed = 256 << 10 // and of one that has: what comes then is read from the journal later
+	itemBytes = 96        // of an item in a queue, without its message
+	feedBelow = 64 << 10  // a queue shorter than this is filled up from the journal
+	maxWindow = 1000      // messages under way to a client that names no Receive Maximum, or a greater one
+)
+
+// Window is how many messages may be under way to a client with that Receive Maximum, 0 for none.
+func Window(receiveMaximum uint16) int {
+	if receiveMaximum == 0 {
+		return maxWindow
+	}
+	return min(int(receiveMaximum), maxWindow)
+}
+
+// Budget bounds what all queues together keep in memory.
+type Budget struct {
+	Limit int64
+	used  atomic.Int64
+}
+
+// Round collects the connections whose output was added to, for whoever did so to flush them at its end.
+type Round struct{ waiting []Flusher }
+
+// Flusher is a connection with output to be written.
+type Flusher interface{ Flush() }
+
+// Add puts a connection into the round.
+func (r *Round) Add(f Flusher) { r.waiting = append(r.waiting, f) }
+
+// Flush writes the output of the round's connections. No lock may be held.
+func (r *Round) Flush() {
+	for i := 0; i < len(r.waiting); i++ {
+		r.waiting[i].Flush()
+		r.waiting[i] = nil
+	}
+	r.waiting = r.waiting[:0]
+}
+
+// Copy is a message on its way to several sessions; those that queue it share one copy of its bytes.
+type Copy struct {
+	Message *wire.Message // may be a view
+	Owned   *wire.Message // the same with bytes of its own; nil until somebody needs it
+}
+
+// Own returns the message with bytes of its own.
+func (c *Copy) Own() *wire.Message {
+	if c.Owned == nil {
+		c.Owned = c.Message.Keep()
+	}
+	return c.Owned
+}
+
+// Owed is one session's share of a message.
+type Owed struct {
+	N      uint64      // its number, from Next, when the journal holds it; else 0
+	Pos    journal.Pos // of its record; 0: none
+	QoS    byte
+	Retain bool
+	SubIDs []uint32
+	Shared bool // its bytes are in memory anyway
+}
+
+// item is a message that waits for room on the connection.
+type item struct {
+	Owed
+	m    *wire.Message
+	size int
+}
+
+// Deliver gives the session a message: it goes out at once, or waits in the queue, or only in the journal.
+func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
+	owed := o.N > 0
+	if owed {
+		s.note(o.N, o.Pos, c.Message.Size(), s.env.Now().UnixMilli())
+		s.bound()
+	}
+	switch {
+	case s.sink == nil, s.ended, owed && o.N < s.tail:
+		return
+	case owed && s.back.behind:
+		s.enqueueBehind(c, o)
+		return
+	case len(s.queue) == 0 && s.mayWrite(&o):
+		if o.QoS > 0 && !owed {
+			o.N = s.Next()
+		}
+		s.write(r, c.Message, &o)
+		return
+	}
+	it := item{Owed: o, size: itemBytes}
+	if !o.Shared {
+		it.size += c.Message.Size()
+	}
+	switch {
+	case owed && s.full(it.size, queueOwed):
+		s.back.behind, s.back.from, s.back.next, s.back.until = true, o.Pos, o.N, everything
+		return
+	case !owed && (o.QoS == 0 && len(s.queue) == 0 || !o.Shared && s.full(it.size, queueMax)):
+		s.dropped++ // a slow client: QoS 0 beyond its output, or anything beyond the queue
+		s.env.Dropped(1)
+		return
+	}
+	if o.QoS > 0 && !owed {
+		it.N = s.Next()
+	}
+	it.m = c.Own()
+	s.queue = append(s.queue, it)
+	s.charge(it.size)
+}
+
+func (s *Session) full(more, limit int) bool {
+	return s.qbytes+more > limit || s.env.Memory.Limit > 0 && s.env.Memory.used.Load()+int64(more) > s.env.Memory.Limit
+}
+
+// charge counts what is queued.
+func (s *Session) charge(n int) {
+	s.qbytes += n
+	s.env.Memory.used.Add(int64(n))
+}
+
+func (s *Session) clearQueue() {
+	s.charge(-s.qbytes)
+	s.queue = nil
+}
+
+// mayWrite tells whether the message may go out now; whatever it waits for makes the connection call Pump.
+func (s *Session) mayWrite(o *Owed) bool {
+	if o.QoS == 0 {
+		return s.sink.Room(outMax)
+	}
+	if s.inflight >= s.window || s.head > s.tail+reach && (o.N == 0 || o.N >= s.tail+reach) {
+		return false
+	}
+	if o.QoS == 2 && o.Pos > 0 && s.env.Gate && o.Pos >= s.env.Log.Durable() {
+		s.sink.AfterCommit()
+		if o.Pos >= s.env.Log.Durable() { // else the commit was before we were listed
+			return false
+		}
+	}
+	return s.sink.Room(outHigh)
+}
+
+func (s *Session) write(r *Round, m *wire.Message, o *Owed) {
+	d := Delivery{QoS: o.QoS, Retain: o.Retain, SubIDs: o.SubIDs}
+	if o.QoS > 0 {
+		d.ID, d.Dup = packetID(o.N), o.N < s.everSent
+		s.sent = max(s.sent, o.N+1)
+	}
+	switch fits := s.sink.Publish(r, m, d); {
+	case o.QoS == 0:
+	case fits:
+		s.inflight++
+	default: // larger than the client takes: it must never see it (MQTT 5, 3.1.2.11.4)
+		s.settled(o.N)
+	}
+}
+
+// Pump sends what waits, as far as there is room.
+func (s *Session) Pump(r *Round) {
+	if s.sink == nil {
+		return
+	}
+	now := s.env.Now().Unix()
+	i := 0
+	for ; i < len(s.queue); i++ {
+		it := &s.queue[i]
+		switch {
+		case it.N > 0 && s.passed(it.N):
+		case it.m.Expires > 0 && it.m.Expires <= now, !s.env.MayRead(s, it.m.Topic):
+			if it.N > 0 {
+				s.sent = max(s.sent, it.N+1)
+				s.settled(it.N)
+			}
+		case !s.mayWrite(&it.Owed):
+			s.popQueue(i)
+			return
+		default:
+			s.write(r, it.m, &it.Owed)
+		}
+	}
+	s.popQueue(i)
+	if s.back.behind {
+		s.feed()
+	}
+}
+
+// popQueue takes the first n items off the queue.
+func (s *Session) popQueue(n int) {
+	for i := range n {
+		s.charge(-s.queue[i].size)
+	}
+	clear(s.queue[:n])
+	if s.queue = s.queue[n:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+	if s.back.behind && s.qbytes < feedBelow {
+		s.feed()
+	}
+}
+
+// enqueueBehind takes a message while older ones are still to be read from the journal.
+func (s *Session) enqueueBehind(c *Copy, o Owed) {
+	if o.N < s.back.until {
+		return
+	}
+	it := item{Owed: o, size: itemBytes + c.Message.Size()}
+	if s.full(it.size, queueOwed) {
+		s.dropAfter()
+		return
+	}
+	it.m = c.Own()
+	s.back.after = append(s.back.after, it)
+	s.charge(it.size)
+}
+
+// dropAfter forgets what came after the backlog: it is read from the journal as well.
+func (s *Session) dropAfter() {
+	for i := range s.back.after {
+		s.charge(-s.back.after[i].size)
+	}
+	s.back.after, s.back.until = nil, everything
+}
+
+// joinAfter ends the backlog: what came after it follows in the queue.
+func (s *Session) joinAfter() {
+	s.queue = slices.Concat(s.queue, s.back.after)
+	s.back = backlog{}
+}
