@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package broker is the gateway's MQTT broker, 3.1, 3.1.1 and 5: the door where connections come in, the authority that
+// says who may do what, limits, wills, and the wiring of what lies below it: who is subscribed (router), who is owed what
+// (session), what is retained (retained), and the log that keeps promises (journal).
+//
+// A packet is handled by the goroutine that read it, under the connection's own lock. It routes, locks the sessions that
+// are owed the message, appends one record, and hands the message to each. Acknowledgements wait in a queue of their
+// connection until the journal is durable past their record. Output is written, without blocking, by whoever made it.
+//
+// Order of locks: conn.in, the set-up of a client identifier, Broker.retaining, sessions by their Order, the retained
+// store, and then the leaves, of which none is held while another lock is taken: conn.mu, Broker.mu and the journal's.
+// (conn.mu alone is held while a connection is listed for the next commit.) Nothing is read from the disk, and nobody
+// waits for it, under any of these.
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edged/broker/journal"
+	"edged/broker/retained"
+	"edged/broker/router"
+	"edged/broker/session"
+	"edged/mqtt/wire"
+)
+
+// Options are what the program that holds the broker tells it.
+type Options struct {
+	// NoRetain are filters; a PUBLISH with RETAIN to a topic that one of them matches is refused (E406).
+	NoRetain []string
+	// Alarm is told when a condition of the journal begins (text says what) and is over (text is ""), see
+	// [journal.Config]; it must not block. May be nil: [Broker.Status] tells them too.
+	Alarm func(code, text string)
+	// FS is what the journal writes to; nil is the operating system.
+	FS journal.FS
+}
+
+// Broker is a broker whose state is loaded. It serves from Run on.
+type Broker struct {
+	cfg  Config
+	opts Options
+	log  *slog.Logger
+
+	auth     authority
+	env      *session.Env
+	journal  *journal.Journal
+	router   *router.Router[*session.Session]
+	retained *retained.Store
+	// retaining is held by who publishes a retained message, from finding its route until it is in the store, and
+	// exclusively by who adds a subscription: so a new subscriber gets the message in one way or the other, once.
+	retaining sync.RWMutex
+	setup     setup
+	commits   commits
+	output    atomic.Int64 // bytes that connections have not taken yet
+	dropped   atomic.Uint64
+	refused   refusals
+	alarms    alarms
+	trim      chan struct{} // holds one: there may be segments to give back
+	workers   sync.WaitGroup
+
+	mu        sync.Mutex // guards what follows
+	sessions  map[string]*session.Session
+	conns     map[*conn]struct{}
+	outside   int // connections from outside that have finished CONNECT
+	silent    int // connections that have not
+	listeners []listener
+	lastNum   uint32
+	lastOrder uint64
+	stopping  bool
+}
+
+// maxSessions bounds the sessions, most of which nobody may come back for.
+const maxSessions = 20000
+
+// queueMemory bounds what the queues of all sessions keep in memory together, and the output of slow connections.
+const queueMemory = 64 << 20
+
+// Open loads the state in dir/journal, publishes the wills of the clients that a crash has parted from their persistent
+// sessions, and returns a broker that nobody can reach but by [Broker.Dial]. The caller calls Run next.
+//
+// Damaged contents, a full disk and a read-only one are told as alarms. The error wraps [journal.ErrUnusable].
+func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, error) {
+	b := &Broker{
+		cfg: cfg, log: log, trim: make(chan struct{}, 1), lastOrder: 1 << 32,
+		sessions: map[string]*session.Session{}, conns: map[*conn]struct{}{},
+	}
+	for _, o := range opts {
+		b.opts = o
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	b.auth.anonymous = cfg.Anonymous
+	b.commits.next = make(chan struct{})
+	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
+	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
+	b.env = &session.Env{
+		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
+		Dropped: func(n uint64) { b.dropped.Add(n) },
+	}
+	b.env.Memory.Limit = queueMemory
+	rec := session.NewRestorer(b.env)
+	j, err := journal.Open(journal.Config{
+		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,
+	}, func(r journal.Record) {
+		if m := rec.Replay(r); m != nil {
+			b.retained.Restore(m.Keep(), r.Pos)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the broker's journal: %w", err)
+	}
+	b.journal, b.env.Log = j, j
+	j.Start()
+	b.restore(rec)
+	return b, nil
+}
+
+// restore takes over the sessions that outlived the last stop.
+func (b *Broker) restore(rec *session.Restorer) {
+	all, last := rec.Sessions()
+	b.lastNum = last
+	var crashed []*session.Session
+	for _, x := range all {
+		s := x.Session
+		s.QueueLimit = b.cfg.Limits.SessionQueue
+		b.sessions[s.ID] = s
+		for _, sub := range s.Subscriptions() {
+			b.subscribe(s, sub)
+		}
+		if x.Crashed {
+			crashed = append(crashed, s)
+		}
+	}
+	var p publication
+	for _, s := range crashed {
+		b.leave(&p, s, true)
+	}
+	b.sweepSessions(&p)
+	b.retained.Sweep(time.Now().Unix())
+	p.round.Flush()
+}
+
+// subscribe puts a session's subscription into the router.
+func (b *Broker) subscribe(s *session.Session, sub session.Subscription) (version uint64) {
+	group, filter, ok := wire.ValidFilter(sub.Filter)
+	if !ok {
+		return 0
+	}
+	b.retaining.Lock()
+	defer b.retaining.Unlock()
+	return b.router.Add(router.Subscription[*session.Session]{
+		Subscriber: s, Group: group, Filter: filter, QoS: sub.QoS, NoLocal: sub.NoLocal,
+		RetainAsPublished: sub.RetainAsPublished, ID: sub.ID,
+	})
+}
+
+// unsubscribe takes one out.
+func (b *Broker) unsubscribe(s *session.Session, filter string) {
+	if group, filter, ok := wire.ValidFilter(filter); ok {
+		b.router.Remove(s, group, filter)
+	}
+}
+
+func (b *Broker) mayRead(s *session.Session, topic string) bool { return b.auth.mayRead(s.User, topic) }
+
+// commits tells of commits. The zero value needs next.
+type commits struct {
+	mu      sync.Mutex
+	next    chan struct{} // closed after the next commit
+	waiting []*conn       // connections of which something waits for it
+}
+
+func (c *commits) wait() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next
+}
+
+// list adds a connection whose listed is set.
+func (c *commits) list(x *conn) {
+	c.mu.Lock()
+	c.waiting = append(c.waiting, x)
+	c.mu.Unlock()
+}
+
+// take is called after a commit.
+func (c *commits) take() []*conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.waiting
+	c.waiting = nil
+	close(c.next)
+	c.next = make(chan struct{})
+	return all
+}
+
+// committed releases what waited for the journal.
+func (b *Broker) committed(durable journal.Pos) {
+	var r session.Round
+	for _, c := range b.commits.take() {
+		b.contain("a commit", func() { c.committed(&r) })
+	}
+	r.Flush()
+	select {
+	case b.trim <- struct{}{}:
+	default:
+	}
+}
+
+// durable tells whether what depends on the record at pos may be acknowledged.
+func (b *Broker) durable(pos journal.Pos) bool {
+	return pos == 0 || b.cfg.Durability == Memory || pos < b.journal.Durable()
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"edged/broker/journal"
+	"edged/broker/session"
+	"edged/mqtt/wire"
+)
+
+// conn is one connection. Its reader is a goroutine; output is written by whoever made it, without blocking, and by a
+// goroutine of its own only while the peer does not read.
+type conn struct {
+	b       *Broker
+	nc      net.Conn
+	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
+	who     *principal             // who the client is; fixed for an in-process client, for others from CONNECT on
+	address string                 // of the peer, without port; "" for an in-process client
+	since   time.Time
+	cancel  context.CancelFunc // ends its waiting for the disk
+
+	in      sync.Mutex // held while one packet is handled, and by who ends the connection for another's sake
+	gone    bool       // guarded by in: packets that are still read count for nothing
+	orderly bool       // guarded by in: DISCONNECT without a will
+
+	standing atomic.Pointer[session.Session] // nil before CONNECT
+	admitted bool                            // guarded by Broker.mu
+
+	version   byte          // from CONNECT on
+	maxSize   int           // largest packet that the client takes, 0: any
+	keepAlive time.Duration // 0: none
+	lastRead  atomic.Int64  // Unix nanoseconds
+	held      atomic.Bool   // its reader waits for the disk
+
+	mu      sync.Mutex // guards what follows
+	out     []byte
+	spare   []byte
+	dirty   bool // somebody is going to flush
+	writing bool
+	closing bool // close once the output is written
+	closed  bool
+	more    bool // the session waits for room in the output
+	acks    []dueAck
+	ackRoom chan struct{} // holds one: there are fewer acks
+	listed  bool          // for the next commit
+	gated   bool          // its session waits for the next commit
+
+	// of the reader
+	aliases []string // MQTT 5: topics by alias - 1
+	inbound wire.Inbound
+	props   []byte
+	scratch publication
+	waited  bool // for the disk, since the last read
+}
+
+// dueAck is a packet that waits until the journal is durable past pos.
+type dueAck struct {
+	pos   journal.Pos
+	large []byte
+	small [8]byte
+	n     byte
+}
+
+func newConn(b *Broker, nc net.Conn, who *principal) *conn {
+	c := &conn{b: b, nc: nc, who: who, since: time.Now(), ackRoom: make(chan struct{}, 1)}
+	switch x := nc.(type) {
+	case *pipeEnd:
+		c.tryOut = x.TryWrite
+	case syscall.Conn:
+		if raw, err := x.SyscallConn(); err == nil {
+			c.tryOut = tryRaw(raw)
+		}
+	}
+	if who == nil {
+		c.address = nc.RemoteAddr().String()
+		if host, _, err := net.SplitHostPort(c.address); err == nil {
+			c.address = host
+		}
+	}
+	return c
+}
+
+// tryRaw returns a function that writes to a socket without waiting for it. It is called by one goroutine at a time.
+func tryRaw(raw syscall.RawConn) func(p []byte) int {
+	var p []byte
+	var n int
+	try := func(fd uintptr) bool {
+		for {
+			k, err := syscall.Write(int(fd), p)
+			if err == syscall.EINTR {
+				continue
+			}
+			n = max(k, 0)
+			return true
+		}
+	}
+	return func(b []byte) int {
+		p, n = b, 0
+		if err := raw.Write(try); err != nil {
+			n = 0 // the socket is closed: the writer that follows learns why
+		}
+		p = nil
+		return n
+	}
+}
+
+// inside tells whether the client is in this process.
+func (c *conn) inside() bool { return c.who != nil && c.who.inside }
+
+// added puts the connection into the round, unless it is in somebody's. c.mu is held.
+func (c *conn) added(r *session.Round, n int) {
+	c.b.output.Add(int64(n))
+	if !c.dirty {
+		c.dirty = true
+		r.Add(c)
+	}
+}
+
+// send adds a packet to the output.
+func (c *conn) send(r *session.Round, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && !c.closing {
+		c.out = append(c.out, p...)
+		c.added(r, len(p))
+	}
+}
+
+// Publish is [session.Sink].
+func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bool {
+	if c.maxSize > 0 && wire.PublishSize(m, c.version, d.QoS, d.SubIDs) > c.maxSize {
+		return false
+	}
+	now := int64(0)
+	if m.Expires > 0 {
+		now = time.Now().Unix()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && !c.closing {
+		n := len(c.out)
+		c.out = wire.AppendPublish(c.out, m, c.version, d.QoS, d.ID, d.Dup, d.Retain, d.SubIDs, now)
+		c.added(r, len(c.out)-n)
+	}
+	return true
+}
+
+// Room is [session.Sink]. While slow connections take much memory together, each gets less.
+func (c *conn) Room(limit int) bool {
+	if limit > leastOutput && c.b.output.Load() > queueMemory/2 {
+		limit = leastOutput
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.out) < limit {
+		return true
+	}
+	c.more = true
+	return false
+}
+
+// leastOutput is how much output any connection may have.
+const leastOutput = 64 << 10
+
+// AfterCommit is [session.Sink].
+func (c *conn) AfterCommit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gated = true
+	c.list()
+}
+
+// list makes the next commit look at the connection. c.mu is held.
+func (c *conn) list() {
+	if !c.listed {
+		c.listed = true
+		c.b.commits.list(c)
+	}
+}
+
+// acknowledge sends p once the journal is durable past pos and all earlier acknowledgements are out.
+func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.closing {
+		return
+	}
+	if len(c.acks) == 0 && c.b.durable(pos) {
+		c.out = append(c.out, p...)
+		c.added(r, len(p))
+		return
+	}
+	a := dueAck{pos: pos}
+	if a.n = byte(copy(a.small[:], p)); len(p) > len(a.small) {
+		a.large = p
+	}
+	c.acks = append(c.acks, a)
+	c.list()
+	if c.b.durable(pos) { // else the commit was before we were listed
+		c.release(r)
+	}
+}
+
+// release sends what need not wait any longer. c.mu is held.
+func (c *conn) release(r *session.Round) {
+	i, before := 0, len(c.out)
+	for ; i < len(c.acks) && c.b.durable(c.acks[i].pos); i++ {
+		if a := &c.acks[i]; a.large != nil {
+			c.out = append(c.out, a.large...)
+		} else {
+			c.out = append(c.out, a.small[:a.n]...)
+		}
+	}
+	if c.acks = c.acks[i:]; len(c.acks) == 0 {
+		c.acks = nil
+	} else {
+		c.list()
+	}
+	if i > 0 {
+		c.added(r, len(c.out)-before)
+		select {
+		case c.ackRoom <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// committed is called after a commit for a connection that was listed.
+func (c *conn) committed(r *session.Round) {
+	c.mu.Lock()
+	c.listed = false
+	gated := c.gated
+	c.gated = false
+	if !c.closed {
+		c.release(r)
+	}
+	c.mu.Unlock()
+	if gated {
+		c.pump(r)
+	}
+}
+
+// pump lets the session send more.
+func (c *conn) pump(r *session.Round) {
+	s := c.standing.Load()
+	if s == nil {
+		return
+	}
+	s.Lock()
+	defer s.Unlock()
+	if s.Sink() == session.Sink(c) {
+		s.Pump(r)
+	}
+}
+
+// shut closes the socket. c.mu is held.
+func (c *conn) shut() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.b.output.Add(-int64(len(c.out)))
+	c.out, c.spare, c.acks = nil, nil, nil
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if err := c.nc.Close(); err != nil {
+		c.b.log.Debug("close a connection", "peer", c.peer(), "err", err)
+	}
+}
+
+func (c *conn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shut()
+}
+
+// closeAfter sends a last packet and closes once it is written, or at once where the peer does not read.
+func (c *conn) closeAfter(r *session.Round, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed, c.closing:
+	case c.writing:
+		c.shut()
+	default:
+		c.out = append(c.out, p...)
+		c.closing, c.acks = true, nil
+		c.added(r, len(p))
+	}
+}
+
+// peer names the client in the log.
+func (c *conn) peer() string {
+	if c.inside() {
+		return "inside"
+	}
+	return c.nc.RemoteAddr().String()
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"math"
+	"time"
+
+	"edged/broker/session"
+	"edged/mqtt/wire"
+)
+
+// connect handles the first packet. c.in is held.
+func (c *conn) connect(h byte, body []byte) *wire.Fault {
+	p, f := wire.DecodeConnect(h, body)
+	if f != nil {
+		return f
+	}
+	if p.Level == 0 {
+		return c.reject(4, wire.RefusedVersion, wire.UnsupportedVersion)
+	}
+	c.version = p.Level
+	if p.AuthMethod != "" {
+		return c.reject(p.Level, wire.RefusedAuthority, wire.BadAuthMethod)
+	}
+	assigned := ""
+	if p.ClientID == "" {
+		if p.Level == 3 || p.Level == 4 && !p.Clean {
+			return c.reject(p.Level, wire.RefusedClientID, wire.ClientIDInvalid)
+		}
+		assigned = newClientID()
+		p.ClientID = assigned
+	}
+	if c.who == nil {
+		c.who = c.b.auth.login()
+	}
+	if c.who == nil || !c.who.mayUse(p.ClientID) || !c.b.acceptsWill(c.who, p.Will) {
+		c.b.log.Warn("a client was refused", "code", "E402", "peer", c.peer(), "client_id", p.ClientID)
+		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
+	}
+	unlock := c.b.setup.lock(p.ClientID)
+	defer unlock()
+	if code := c.b.enlist(c, p.ClientID); code != 0 {
+		return c.reject(p.Level, wire.RefusedUnavailable, code)
+	}
+	if err := c.nc.SetDeadline(time.Time{}); err != nil {
+		return goodbye()
+	}
+	c.begin(p, assigned)
+	return nil
+}
+
+func newClientID() string {
+	var id [12]byte
+	rand.Read(id[:]) //nolint:errcheck // never fails
+	return "auto-" + hex.EncodeToString(id[:])
+}
+
+// reject answers CONNECT with a refusal: code is the return code up to 3.1.1, reason that of 5.
+func (c *conn) reject(level, code, reason byte) *wire.Fault {
+	p := wire.ConnackPacket{Code: code}
+	if level == 5 {
+		p.Code = reason
+	}
+	c.closeAfter(&c.scratch.round, wire.AppendConnack(nil, &p, level))
+	return goodbye()
+}
+
+// enlist counts a client in, or says why there is no place for it.
+func (b *Broker) enlist(c *conn, clientID string) (code byte) {
+	b.mu.Lock()
+	s := b.sessions[clientID]
+	sessions, outside, stopping := len(b.sessions), b.outside, b.stopping
+	b.mu.Unlock()
+	switch {
+	case stopping:
+		return wire.ServerUnavailable
+	case c.inside():
+	case outside >= b.cfg.Limits.Clients && (s == nil || !connected(s)): // who takes over takes no place
+		return wire.ServerBusy
+	case s == nil && sessions >= maxSessions:
+		return wire.QuotaExceeded
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, here := b.conns[c]; !here || c.admitted {
+		return 0
+	}
+	c.admitted = true
+	b.count(c, -1)
+	if !c.inside() {
+		b.outside++
+	}
+	return 0
+}
+
+// begin attaches the connection to its session. The set-up lock of the client identifier is held.
+func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
+	b := c.b
+	s := b.find(p.ClientID)
+	if s != nil {
+		b.takeOver(&c.scratch, s)
+		s = b.find(p.ClientID)
+	}
+	if s != nil && (p.Clean || s.User != c.who.name) {
+		b.end(&c.scratch, s)
+		s = nil
+	}
+	expiry := b.expiry(p.SessionExpiry)
+	if p.Level < 5 {
+		expiry = 0
+		if !p.Clean {
+			expiry = b.expiry(math.MaxUint32)
+		}
+	}
+	present := s != nil
+	if s == nil {
+		s = b.create(p.ClientID, c.who.name, expiry > 0)
+	}
+	c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
+	c.maxSize = int(p.MaximumPacketSize)
+
+	s.Lock()
+	defer s.Unlock()
+	s.Version, s.Expiry, s.Will = p.Level, expiry, newWill(p.Will, c.who.name)
+	if s.QueueLimit = b.cfg.Limits.SessionQueue; c.who.queue > 0 {
+		s.QueueLimit = c.who.queue
+	}
+	s.Attach(c, session.Window(p.ReceiveMaximum))
+	c.standing.Store(s)
+	b.recordSoon(s)
+	c.send(&c.scratch.round, c.connack(p, present, assigned, expiry))
+	for _, id := range s.Released() {
+		c.answer(wire.Pubrel, id, 0, s.Said())
+	}
+	s.Pump(&c.scratch.round)
+}
+
+func (c *conn) connack(p *wire.ConnectPacket, present bool, assigned string, expiry uint32) []byte {
+	a := wire.ConnackPacket{SessionPresent: present}
+	if p.Level == 5 {
+		a.AssignedClientID, a.TopicAliasMaximum, a.ReceiveMaximum = assigned, aliasMax, receiveMax
+		a.MaximumPacketSize = uint32(c.b.cfg.Limits.Packet)
+		if expiry != p.SessionExpiry {
+			a.SessionExpiry = &expiry
+		}
+	}
+	return wire.AppendConnack(nil, &a, p.Level)
+}
+
+// expiry bounds how long a session may outlive its connection, in seconds.
+func (b *Broker) expiry(asked uint32) uint32 {
+	return uint32(min(int64(asked), int64(b.cfg.Limits.SessionExpiry/time.Second), math.MaxUint32))
+}
+
+// recordSoon writes the session's record, later when the disk takes none. The session is locked.
+func (b *Broker) recordSoon(s *session.Session) {
+	if b.journal.Writable() {
+		s.Record(1)
+	} else {
+		s.RecordLater()
+	}
+}
+
+func (b *Broker) find(clientID string) *session.Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sessions[clientID]
+}
+
+func (b *Broker) create(clientID, user string, persistent bool) *session.Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lastOrder++
+	num := uint32(0)
+	if persistent {
+		b.lastNum++
+		num = b.lastNum
+	}
+	s := session.New(b.env, clientID, user, b.lastOrder, num)
+	b.sessions[clientID] = s
+	return s
+}
+
+// takeOver ends the session's present connection in favour of another. Nothing that it still reads counts.
+func (b *Broker) takeOver(p *publication, s *session.Session) {
+	s.Lock()
+	old, _ := s.Sink().(*conn)
+	s.Unlock()
+	if old == nil {
+		return
+	}
+	b.fence(&p.round, old, wire.SessionTakenOver)
+	b.leave(p, s, !old.orderly)
+}
+
+// fence makes sure that no more packets of a connection are handled, and closes it, with a last word in MQTT 5.
+func (b *Broker) fence(r *session.Round, c *conn, reason byte) {
+	c.in.Lock()
+	c.gone = true
+	c.in.Unlock()
+	var bye []byte
+	if c.version == 5 && c.standing.Load() != nil {
+		bye = farewell(reason)
+	}
+	c.closeAfter(r, bye)
+}
+
+// leave is what the end of a connection means for its session: the will, now or later, and the end of a session that
+// does not outlive it. died is false after an orderly DISCONNECT. The set-up lock is held.
+func (b *Broker) leave(p *publication, s *session.Session, died bool) {
+	s.Lock()
+	if s.Sink() != nil {
+		s.Detach()
+	}
+	over := s.Expiry == 0
+	if !died {
+		s.Will = nil
+	}
+	w := s.Will
+	if w != nil && w.Delay > 0 && !over {
+		w.Due = s.Left + int64(w.Delay)*1000
+		w = nil
+	}
+	s.Unlock()
+	if w != nil { // published before the record that says so, so that a crash between repeats it
+		b.publishWill(p, s, w)
+	}
+	if over {
+		b.end(p, s)
+		return
+	}
+	s.Lock()
+	defer s.Unlock()
+	b.recordSoon(s)
+}
+
+// end ends a session for good. The set-up lock is held, and it has no connection.
+func (b *Broker) end(p *publication, s *session.Session) {
+	s.Lock()
+	w := s.Will
+	s.Unlock()
+	if w != nil {
+		b.publishWill(p, s, w)
+	}
+	s.Lock()
+	s.End()
+	filters := s.Subscriptions()
+	s.Unlock()
+	for filter := range filters {
+		b.unsubscribe(s, filter)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sessions[s.ID] == s {
+		delete(b.sessions, s.ID)
+	}
+}

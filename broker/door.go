@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"edged/broker/session"
+)
+
+// hardPreauth bounds the connections that have not said CONNECT, at any moment; Limits.Preauth bounds them at rest.
+const hardPreauth = 2048
+
+// Bounds of the pause after an accept that failed, as for lack of descriptors.
+const (
+	acceptPause    = 5 * time.Millisecond
+	acceptPauseMax = 500 * time.Millisecond
+)
+
+// accept takes connections until the listener is closed.
+func (b *Broker) accept(ctx context.Context, l net.Listener) {
+	pause := acceptPause
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPause
+			b.workers.Go(func() { b.serve(ctx, nc, nil) })
+			continue
+		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			return
+		case pause == acceptPause:
+			b.log.Error("a connection could not be accepted; retrying", "listener", l.Addr(), "err", err)
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		pause = min(2*pause, acceptPauseMax)
+	}
+}
+
+// serve carries one connection to its end.
+func (b *Broker) serve(ctx context.Context, nc net.Conn, who *principal) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := newConn(b, nc, who)
+	c.cancel = cancel
+	defer b.ended(c)
+	b.contain("a connection", func() {
+		if !b.enter(c) {
+			return
+		}
+		if err := nc.SetDeadline(time.Now().Add(b.cfg.Limits.ConnectTimeout)); err != nil {
+			return
+		}
+		c.read(ctx)
+	})
+}
+
+// contain runs f and keeps a panic in it from ending the process.
+func (b *Broker) contain(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			b.log.Error("panic in "+what+": please report it", "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// enter takes a new connection in, if there is a place for it. Where far too many have not said CONNECT, the one that has
+// been silent for longest has to go: a good client speaks at once.
+func (b *Broker) enter(c *conn) bool {
+	b.mu.Lock()
+	if b.stopping || b.tooMany(c) {
+		b.mu.Unlock()
+		return false
+	}
+	b.conns[c] = struct{}{}
+	b.count(c, 1)
+	var late []*conn
+	if b.silent > hardPreauth {
+		late = b.longestSilent(1)
+	}
+	b.mu.Unlock()
+	for _, o := range late {
+		o.close()
+	}
+	return true
+}
+
+// count counts a connection that has not finished CONNECT. b.mu is held.
+func (b *Broker) count(c *conn, n int) {
+	if !c.inside() {
+		b.silent += n
+	}
+}
+
+// tooMany tells whether one address holds all the connections that it may hold without CONNECT. b.mu is held.
+func (b *Broker) tooMany(c *conn) bool {
+	if b.silent < b.cfg.Limits.PreauthPerAddress || c.address == "" || isLoopback(c.address) {
+		return false
+	}
+	n := 0
+	for o := range b.conns {
+		if !o.admitted && o.address == c.address {
+			n++
+		}
+	}
+	return n >= b.cfg.Limits.PreauthPerAddress
+}
+
+// longestSilent returns the n connections that have stood longest without CONNECT. b.mu is held.
+func (b *Broker) longestSilent(n int) []*conn {
+	var all []*conn
+	for c := range b.conns {
+		if !c.admitted && !c.inside() {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(x, y *conn) int { return x.since.Compare(y.since) })
+	return all[:min(n, len(all))]
+}
+
+// ended forgets a connection; its session lives on or ends, its will is published.
+func (b *Broker) ended(c *conn) {
+	b.contain("the end of a connection", func() {
+		c.scratch.round.Flush() // what a panic left
+		c.in.Lock()
+		c.gone = true
+		died := !c.orderly
+		c.in.Unlock()
+		b.settleEnd(c, died)
+	})
+	c.mu.Lock()
+	if !c.writing || !c.closing { // else what is written last goes out first
+		c.shut()
+	}
+	c.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, here := b.conns[c]; !here {
+		return
+	}
+	delete(b.conns, c)
+	switch {
+	case !c.admitted:
+		b.count(c, -1)
+	case !c.inside():
+		b.outside--
+	}
+}
+
+// settleEnd parts a connection from its session, unless another has taken the session over.
+func (b *Broker) settleEnd(c *conn, died bool) {
+	s := c.standing.Load()
+	if s == nil {
+		return
+	}
+	unlock := b.setup.lock(s.ID)
+	defer unlock()
+	s.Lock()
+	mine := s.Sink() == session.Sink(c)
+	s.Unlock()
+	if !mine {
+		return
+	}
+	var p publication
+	b.leave(&p, s, died)
+	p.round.Flush()
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"time"
+
+	"edged/broker/journal"
+	"edged/broker/retained"
+	"edged/broker/session"
+	"edged/mqtt/wire"
+)
+
+const (
+	maintainEvery = time.Second // what could not be written at once is tried again
+	retainEvery   = time.Minute // how often retained messages that are not durable are written in "memory"
+)
+
+// maintain keeps the journal short and writes what was put off, until ctx ends.
+func (b *Broker) maintain(ctx context.Context) {
+	tick := time.NewTicker(maintainEvery)
+	defer tick.Stop()
+	written := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.trim:
+			b.contain("the journal's upkeep", b.shorten)
+		case now := <-tick.C:
+			if !b.journal.Writable() {
+				continue
+			}
+			b.contain("the journal's upkeep", func() {
+				b.recordUnrecorded()
+				if b.cfg.Durability != Memory || now.Sub(written) >= retainEvery {
+					b.writeRetained()
+					written = now
+				}
+				b.retained.Sweep(now.Unix())
+			})
+		}
+	}
+}
+
+func (b *Broker) recordUnrecorded() {
+	for _, s := range b.all() {
+		s.Lock()
+		if s.Unrecorded() {
+			s.Record(1)
+		}
+		s.Unlock()
+	}
+}
+
+// writeRetained writes the retained messages that are not in the journal.
+func (b *Broker) writeRetained() {
+	b.retained.Write(func(m *wire.Message) journal.Pos {
+		r := session.Record{Message: *m, Time: time.Now().UnixMilli()}
+		return b.journal.Append(session.KindMessage, session.AppendRecord(nil, &r))
+	})
+}
+
+// shorten gives back the segments that nobody needs, oldest first. What lives on in the oldest, as sessions' records and
+// retained messages, is written again at the end.
+func (b *Broker) shorten() {
+	limit := max(int(b.cfg.Limits.Journal/journal.SegmentSize), 2)
+	for {
+		first, n := b.journal.First()
+		if n <= 1 || !b.journal.Writable() && n <= limit {
+			return
+		}
+		if b.pinned(first, n > limit) {
+			return
+		}
+		if !b.moveRetained(first, n) {
+			return
+		}
+		b.writeRetained() // an older record of a dirty one may be in the segment that goes
+		b.journal.Release(first + 1)
+	}
+}
+
+// pinned tells whether a session is owed something from the segments up to gen. With force each that is gives that up.
+// Sessions' records that lie there are written again.
+func (b *Broker) pinned(gen uint64, force bool) bool {
+	all := b.all()
+	for _, s := range all {
+		s.Lock()
+		oldest, needs := s.Oldest()
+		needs = needs && oldest <= gen && s.Persistent()
+		if needs && force {
+			s.GiveUpSegment(gen)
+			needs = false
+		}
+		s.Unlock()
+		if needs {
+			return true
+		}
+	}
+	for _, s := range all {
+		s.Lock()
+		if s.Persistent() && s.Recorded() <= gen {
+			s.Record(1)
+		}
+		s.Unlock()
+	}
+	return false
+}
+
+// moveRetained writes the retained messages of a segment again, unless the journal is short anyway.
+func (b *Broker) moveRetained(gen uint64, n int) bool {
+	if b.retained.In(gen) == 0 {
+		return true
+	}
+	if _, bytes := b.retained.Count(); n*journal.SegmentSize < 2*bytes+4*journal.SegmentSize {
+		return false
+	}
+	for _, k := range b.retained.Lying(gen) {
+		b.renew(k)
+	}
+	return b.retained.In(gen) == 0
+}
+
+func (b *Broker) renew(k *retained.Kept) {
+	r := session.Record{Message: *k.Message, Time: time.Now().UnixMilli()}
+	body := session.AppendRecord(nil, &r)
+	b.retained.Renew(k, func() journal.Pos { return b.journal.Append(session.KindMessage, body) })
+}

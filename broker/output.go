@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"time"
+
+	"edged/broker/session"
+)
+
+// keepSpare is the largest output buffer that an idle connection keeps.
+const keepSpare = 4 << 10
+
+// writeStall is how long a peer may leave the output standing.
+const writeStall = 60 * time.Second
+
+// Flush writes the output as far as the peer takes it at once; the rest goes to a goroutine.
+func (c *conn) Flush() {
+	for c.write() {
+		c.refill()
+	}
+}
+
+// refill lets the session put more into the output, which the caller then writes.
+func (c *conn) refill() {
+	var r session.Round
+	c.pump(&r) // adds none but c to the round
+}
+
+// write is true when everything went out and the session has more.
+func (c *conn) write() (more bool) {
+	c.mu.Lock()
+	c.dirty = false
+	if c.writing || c.closed {
+		c.mu.Unlock()
+		return false
+	}
+	c.writing = true
+	for {
+		buf := c.next()
+		if buf == nil {
+			more, c.more = c.more && !c.closed, false
+			c.mu.Unlock()
+			return more
+		}
+		c.mu.Unlock()
+		n := 0
+		if c.tryOut != nil {
+			n = c.tryOut(buf)
+		}
+		if n < len(buf) {
+			c.b.workers.Go(func() { c.b.contain("a writer", func() { c.drain(buf, n) }) })
+			return false
+		}
+		c.mu.Lock()
+		c.reuse(buf)
+	}
+}
+
+// next takes the output to be written. Without any it ends the writing, and is nil. c.mu is held.
+func (c *conn) next() []byte {
+	if buf := c.out; len(buf) > 0 {
+		c.out, c.spare = c.spare[:0], nil
+		return buf
+	}
+	c.writing = false
+	if c.closing {
+		c.shut()
+	}
+	return nil
+}
+
+// reuse takes back a buffer that is written. c.mu is held.
+func (c *conn) reuse(buf []byte) {
+	c.b.output.Add(-int64(len(buf)))
+	if cap(buf) <= keepSpare || len(c.out) > 0 && cap(buf) <= 2*leastOutput {
+		c.spare = buf[:0]
+	}
+}
+
+// drain writes the output while the peer is slow; it ends when all is written or the connection is closed.
+func (c *conn) drain(buf []byte, from int) {
+	for {
+		err := c.nc.SetWriteDeadline(time.Now().Add(writeStall))
+		if err == nil {
+			_, err = c.nc.Write(buf[from:])
+		}
+		c.mu.Lock()
+		c.reuse(buf)
+		if err != nil {
+			c.writing = false
+			c.shut()
+			c.mu.Unlock()
+			return
+		}
+		if len(c.out) == 0 && c.more {
+			c.more = false
+			c.mu.Unlock()
+			c.refill()
+			c.mu.Lock()
+			c.dirty = false
+		}
+		if buf, from = c.next(), 0; buf == nil {
+			if !c.closed {
+				if err := c.nc.SetWriteDeadline(time.Time{}); err != nil {
+					c.shut()
+				}
+			}
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+	}
+}

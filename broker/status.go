@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"maps"
+	"sync"
+
+	"edged/broker/session"
+)
+
+// alarms are the conditions of the journal that last.
+type alarms struct {
+	mu   sync.Mutex
+	text map[string]string // by code
+}
+
+// alarm is what the journal calls.
+func (b *Broker) alarm(code, text string) {
+	b.alarms.mu.Lock()
+	if b.alarms.text == nil {
+		b.alarms.text = map[string]string{}
+	}
+	if text == "" {
+		delete(b.alarms.text, code)
+	} else {
+		b.alarms.text[code] = text
+	}
+	b.alarms.mu.Unlock()
+	if b.opts.Alarm != nil {
+		b.opts.Alarm(code, text)
+	}
+}
+
+// Status is how the broker is.
+type Status struct {
+	Listeners    []string
+	Clients      int // connected, from outside
+	Sessions     int // of them and of those who may come back, in-process ones too
+	Retained     int
+	Dropped      uint64 // messages that sessions gave up or lost
+	Refused      uint64 // PUBLISHes without a right (E402), and messages that found no room to be retained
+	Commands     uint64 // retained commands refused (E406)
+	JournalBytes int64
+	Alarms       map[string]string // text by code: E601, E602, E603
+}
+
+// Status tells how the broker is.
+func (b *Broker) Status() Status {
+	st := Status{Dropped: b.dropped.Load(), JournalBytes: b.journal.Bytes(), Alarms: map[string]string{}}
+	for _, a := range b.Addrs() {
+		st.Listeners = append(st.Listeners, a.String())
+	}
+	st.Retained, _ = b.retained.Count()
+	b.mu.Lock()
+	st.Clients, st.Sessions = b.outside, len(b.sessions)
+	b.mu.Unlock()
+	b.refused.mu.Lock()
+	st.Refused = b.refused.count[refusedRight] + b.refused.count[refusedRetained]
+	st.Commands = b.refused.count[refusedCommand]
+	b.refused.mu.Unlock()
+	b.alarms.mu.Lock()
+	defer b.alarms.mu.Unlock()
+	maps.Copy(st.Alarms, b.alarms.text)
+	return st
+}
+
+// SessionStatus is what a session is owed.
+type SessionStatus = session.Status
+
+// Session tells what the session of a client identifier is owed; ok is false when there is none.
+func (b *Broker) Session(clientID string) (st SessionStatus, ok bool) {
+	s := b.find(clientID)
+	if s == nil {
+		return st, false
+	}
+	s.Lock()
+	defer s.Unlock()
+	return s.Status(), true
+}

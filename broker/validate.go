@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"edged/broker/journal"
+)
+
+// maxPacket is the largest that Limits.Packet may be: a packet fits into a record of the journal, with whom it is owed to.
+const maxPacket = journal.MaxBody / 2
+
+// Validate reports each value that the broker cannot work with, under its key below [broker].
+func (c Config) Validate(report func(key, problem string)) {
+	for i, addr := range c.Listen {
+		if problem := listenProblem(addr); problem != "" {
+			report(fmt.Sprintf("listen[%d]", i), problem)
+		}
+	}
+	if c.Durability != Disk && c.Durability != Memory {
+		report("durability", fmt.Sprintf("%q is not known: use %q or %q", c.Durability, Disk, Memory))
+	}
+	c.Limits.validate(report)
+}
+
+func listenProblem(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Sprintf("%q is no address: write HOST:PORT, such as \"127.0.0.1:1883\"", addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Sprintf("%q is no port: use 0 to 65535", port)
+	}
+	if host != "localhost" && !isLoopback(host) {
+		return fmt.Sprintf("%q is open to the network, and this version knows no users yet: listen on \"127.0.0.1:%s\" (E410)", addr, port)
+	}
+	return ""
+}
+
+func (l *Limits) validate(report func(key, problem string)) {
+	for _, x := range []struct {
+		key        string
+		value, min int64
+		max        int64
+	}{
+		{"clients", int64(l.Clients), 1, 1 << 20},
+		{"preauth", int64(l.Preauth), 1, 1 << 16},
+		{"preauth_per_address", int64(l.PreauthPerAddress), 1, 1 << 16},
+		{"topic_levels", int64(l.TopicLevels), 1, 128},
+		{"subscriptions_per_client", int64(l.SubscriptionsPerClient), 1, 1 << 16},
+		{"retained", int64(l.Retained), 0, 1 << 24},
+	} {
+		if x.value < x.min || x.value > x.max {
+			report("limits."+x.key, fmt.Sprintf("%d is out of range: use %d to %d", x.value, x.min, x.max))
+		}
+	}
+	for _, x := range []struct {
+		key        string
+		value, min int64
+		max        int64
+	}{
+		{"packet", int64(l.Packet), 1 << 10, maxPacket},
+		{"retained_bytes", int64(l.RetainedBytes), 0, 1 << 30},
+		{"session_queue", l.SessionQueue, 64 << 10, 1 << 40},
+		{"journal", l.Journal, 4 * journal.SegmentSize, 1 << 44},
+	} {
+		if x.value < x.min || x.value > x.max {
+			report("limits."+x.key, fmt.Sprintf("%s is out of range: use %s to %s", sizeText(x.value), sizeText(x.min), sizeText(x.max)))
+		}
+	}
+	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Hour {
+		report("limits.connect_timeout", fmt.Sprintf("%v is out of range: use 100ms to 1h", l.ConnectTimeout))
+	}
+	if l.SessionExpiry < time.Second || l.SessionExpiry > 10*365*24*time.Hour {
+		report("limits.session_expiry", fmt.Sprintf("%v is out of range: use 1s to 3650d", l.SessionExpiry))
+	}
+	if l.SessionQueue > l.Journal {
+		report("limits.session_queue", fmt.Sprintf("%s does not fit into limits.journal, %s", sizeText(l.SessionQueue), sizeText(l.Journal)))
+	}
+}
+
+// sizeText writes bytes as the configuration does.
+func sizeText(n int64) string {
+	for _, u := range []struct {
+		unit string
+		size int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.unit)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// isLoopback tells whether a host is a loopback address.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
