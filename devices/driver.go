@@ -47,13 +47,12 @@ type Info struct {
 
 // Kinds of what a command or an option takes.
 const (
-	KindBool     = "bool"     // true or false
-	KindNumber   = "number"   // within Min and Max
-	KindEnum     = "enum"     // one of Values
-	KindHex      = "hex"      // a string of hexadecimal digits
-	KindText     = "text"     // any string
-	KindTrigger  = "trigger"  // true, and nothing else
-	KindDuration = "duration" // a string such as "500ms" (options only)
+	KindBool    = "bool"    // true or false
+	KindNumber  = "number"  // within Min and Max
+	KindEnum    = "enum"    // one of Values
+	KindHex     = "hex"     // a string of hexadecimal digits
+	KindText    = "text"    // any string
+	KindTrigger = "trigger" // true, and nothing else
 )
 
 // CommandInfo describes one command, as in `meta`: the name is a key of the JSON published on `set`.
