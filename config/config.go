@@ -21,6 +21,7 @@ type Config struct {
 	Hash    string          // of the effective configuration without secrets
 
 	password Secret
+	sources  []*source
 }
 
 // Load reads the file at path, or the default places where path is "". Files that are not at the default places are no
@@ -79,6 +80,7 @@ func build(sources []*source) (*Config, error) {
 	for _, src := range sources {
 		c.merge(root, src.root, "")
 		cfg.Files = append(cfg.Files, src.name)
+		cfg.sources = append(cfg.sources, src)
 	}
 	v := value{c, "", root}
 	v.table("", topFields(cfg))

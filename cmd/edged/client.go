@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"syscall"
+	"time"
+
+	"edged/cmd/edged/gateway"
+	"edged/mqtt"
+)
+
+// dialTimeout bounds how long a command tries to reach a broker or the gateway.
+const dialTimeout = 10 * time.Second
+
+// askGateway opens a connection to the running gateway's control socket.
+func (g *globals) askGateway(ctx context.Context) (net.Conn, error) {
+	path := g.socketPath()
+	d := net.Dialer{Timeout: dialTimeout}
+	c, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, os.ErrPermission):
+		return nil, exitWith(exitPermission, fmt.Errorf("no permission to use %s: only root and the group edged may; try sudo", path))
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, exitWith(exitUnavailable, fmt.Errorf("edged is not running (no answer at %s)\nstart it: sudo systemctl start edged, or edged run", path))
+	}
+	return nil, exitWith(exitUnavailable, fmt.Errorf("reach the gateway: %w", err))
+}
+
+// request sends one HTTP request over the control socket and returns the answer; closing its body closes the socket.
+func (g *globals) request(ctx context.Context, method, path string, header http.Header) (net.Conn, *bufio.Reader, *http.Response, error) {
+	c, err := g.askGateway(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	fail := func(err error) (net.Conn, *bufio.Reader, *http.Response, error) {
+		return nil, nil, nil, exitWith(exitUnavailable, errors.Join(fmt.Errorf("ask the gateway: %w", err), c.Close()))
+	}
+	if err := c.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return fail(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://edged"+path, nil)
+	if err != nil {
+		return fail(err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	if err := req.Write(c); err != nil {
+		return fail(err)
+	}
+	r := bufio.NewReader(c)
+	answer, err := http.ReadResponse(r, req)
+	if err != nil {
+		return fail(err)
+	}
+	return c, r, answer, nil
+}
+
+// buffered is a connection of which some bytes have been read already.
+type buffered struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+
+// dialBroker opens a connection that speaks MQTT: through the control socket with all rights, or to a url like any
+// client. login tells the user and password of the url.
+func (g *globals) dialBroker(ctx context.Context, rawURL string) (c net.Conn, login *url.Userinfo, err error) {
+	if rawURL != "" {
+		return dialURL(ctx, rawURL)
+	}
+	raw, r, answer, err := g.request(ctx, http.MethodPost, "/mqtt", http.Header{"Connection": {"Upgrade"}, "Upgrade": {gateway.MQTTProtocol}})
+	if err != nil {
+		return nil, nil, err
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+		return nil, nil, exitWith(exitUnavailable, errors.Join(fmt.Errorf("the gateway refuses: %s %s", answer.Status, text), err, raw.Close()))
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, errors.Join(err, raw.Close())
+	}
+	return buffered{raw, r}, nil, nil
+}
+
+func dialURL(ctx context.Context, rawURL string) (net.Conn, *url.Userinfo, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return nil, nil, exitWith(exitUsage, fmt.Errorf("%q is no url such as mqtt://localhost:1883", rawURL))
+	}
+	port := u.Port()
+	var dial func(context.Context, string, string) (net.Conn, error)
+	plain := &net.Dialer{Timeout: dialTimeout}
+	switch u.Scheme {
+	case "mqtt":
+		dial, port = plain.DialContext, orElse(port, "1883")
+	case "mqtts":
+		t := &tls.Dialer{NetDialer: plain, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+		dial, port = t.DialContext, orElse(port, "8883")
+	default:
+		return nil, nil, exitWith(exitUsage, fmt.Errorf("%q: only mqtt:// and mqtts:// are spoken", rawURL))
+	}
+	c, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return nil, nil, exitWith(exitUnavailable, fmt.Errorf("connect to %s: %w", u.Redacted(), err))
+	}
+	return c, u.User, nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// connect opens an MQTT session of the command's own that ends with it.
+func (g *globals) connect(ctx context.Context, rawURL string, onMessage func(*mqtt.Delivery)) (*mqtt.Client, error) {
+	nc, login, err := g.dialBroker(ctx, rawURL)
+	if err != nil {
+		return nil, err
+	}
+	cfg := mqtt.Config{Version: 4, Clean: true, KeepAlive: 60 * time.Second, OnMessage: onMessage}
+	if login != nil {
+		cfg.Username = login.Username()
+		if p, ok := login.Password(); ok {
+			cfg.Password = []byte(p)
+		}
+	}
+	c, _, err := mqtt.Connect(ctx, nc, mqtt.NewSession(), cfg)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open an MQTT session: %w", err), nc.Close())
+	}
+	return c, nil
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"edged/config"
+	"edged/devices"
+	"edged/devices/catalog"
+)
+
+func newDrivers(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "drivers [NAME]",
+		Short: "every driver, or one with its options, readings and commands",
+		Example: `  edged drivers
+  edged drivers pms5003`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return g.listDrivers()
+			}
+			d, err := driver(args[0])
+			if err != nil {
+				return err
+			}
+			return g.showDriver(d)
+		},
+	}
+}
+
+func driver(name string) (*devices.Driver, error) {
+	d, ok := catalog.Get(name)
+	if !ok {
+		return nil, exitWith(exitUsage, fmt.Errorf("there is no driver %q; edged drivers lists all", name))
+	}
+	return d, nil
+}
+
+func (g *globals) listDrivers() error {
+	if g.json {
+		type entry struct {
+			Name  string   `json:"name"`
+			Title string   `json:"title"`
+			Also  []string `json:"also,omitempty"`
+			Class string   `json:"class,omitempty"`
+		}
+		var all []entry
+		for _, d := range catalog.All() {
+			all = append(all, entry{d.Name, d.Title, d.Also, d.Class})
+		}
+		return json.NewEncoder(g.out).Encode(all)
+	}
+	w := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
+	for _, d := range catalog.All() {
+		fmt.Fprintf(w, "%s\t%s\n", d.Name, d.Title)
+	}
+	return w.Flush()
+}
+
+// showDriver prints what a user has to know to use the driver.
+func (g *globals) showDriver(d *devices.Driver) error {
+	if g.json {
+		return json.NewEncoder(g.out).Encode(struct {
+			Name     string                `json:"name"`
+			Title    string                `json:"title"`
+			Model    string                `json:"model,omitempty"`
+			Also     []string              `json:"also,omitempty"`
+			Serial   string                `json:"serial,omitempty"`
+			Notes    string                `json:"notes,omitempty"`
+			Readings []devices.Info        `json:"readings,omitempty"`
+			Commands []devices.CommandInfo `json:"commands,omitempty"`
+			Options  []devices.OptionInfo  `json:"options,omitempty"`
+		}{d.Name, d.Title, d.Model, d.Also, d.Serial, d.Notes, d.Readings, d.Commands, d.Options})
+	}
+	fmt.Fprintf(g.out, "%s  %s\n", d.Name, d.Title)
+	if len(d.Also) > 0 {
+		fmt.Fprintf(g.out, "also    %s\n", strings.Join(d.Also, ", "))
+	}
+	if d.Serial != "" {
+		fmt.Fprintf(g.out, "serial  %s\n", d.Serial)
+	}
+	if d.Notes != "" {
+		fmt.Fprintf(g.out, "\n%s\n", d.Notes)
+	}
+	w := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
+	if len(d.Readings) > 0 {
+		fmt.Fprintln(w, "\nReadings")
+	}
+	for _, r := range d.Readings {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", r.Name, r.Unit, r.Text)
+	}
+	if len(d.Commands) > 0 {
+		fmt.Fprintln(w, "\nCommands (JSON on the topic …/set)")
+	}
+	for _, c := range d.Commands {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", c.Name, takes(c.Kind, c.Values, c.Min, c.Max, c.Unit), c.Text)
+	}
+	if len(d.Options) > 0 {
+		fmt.Fprintln(w, "\nOptions (keys of the device's table)")
+	}
+	for _, o := range d.Options {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", o.Name, takes(o.Kind, o.Values, nil, nil, ""), o.Text)
+	}
+	return w.Flush()
+}
+
+// takes tells in words what a command or an option takes.
+func takes(kind string, values []string, lo, hi *float64, unit string) string {
+	switch {
+	case len(values) > 0:
+		return strings.Join(values, " | ")
+	case kind == devices.KindBool:
+		return "true | false"
+	case kind == devices.KindTrigger:
+		return "true"
+	case lo != nil && hi != nil:
+		return strings.TrimSpace(fmt.Sprintf("%v to %v %s", *lo, *hi, unit))
+	}
+	return kind
+}
+
+func newDecode(g *globals) *cobra.Command {
+	var isHex bool
+	var set []string
+	var request string
+	cmd := &cobra.Command{
+		Use:   "decode DRIVER [FILE]",
+		Short: "bytes of a device in, one JSON object of readings per frame out",
+		Example: `  edged decode pms5003 capture.bin
+  echo 'aa c0 d4 04 3a 0a a1 60 1d ab' | edged decode sds011 --hex
+  edged decode line --set 'format = "kv"' log.txt`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := driver(args[0])
+			if err != nil {
+				return err
+			}
+			path := ""
+			if len(args) == 2 {
+				path = args[1]
+			}
+			return g.decode(d, path, isHex, set, request)
+		},
+	}
+	cmd.Flags().BoolVar(&isHex, "hex", false, "the input is hexadecimal text")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "an option of the device as TOML: 'key = value' (repeatable)")
+	cmd.Flags().StringVar(&request, "request", "", "hexadecimal bytes that were sent to the device before")
+	return cmd
+}
+
+func (g *globals) decode(d *devices.Driver, path string, isHex bool, set []string, request string) error {
+	options, err := config.ParseOptions(strings.Join(set, "\n"))
+	if err != nil {
+		return exitWith(exitUsage, fmt.Errorf("--set: %w", err))
+	}
+	var faults []string
+	d.Validate(options, func(key, problem string) { faults = append(faults, strings.TrimPrefix(key+": "+problem, ": ")) })
+	if len(faults) > 0 {
+		return exitWith(exitUsage, fmt.Errorf("--set: %s", strings.Join(faults, "\n")))
+	}
+	sent, err := unhex(request)
+	if err != nil {
+		return exitWith(exitUsage, fmt.Errorf("--request: %w", err))
+	}
+	f, err := g.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := io.Reader(f)
+	if isHex {
+		text, err := io.ReadAll(f)
+		if err != nil {
+			return fmt.Errorf("read the input: %w", err)
+		}
+		b, err := unhex(string(text))
+		if err != nil {
+			return fmt.Errorf("read the input as hexadecimal text: %w", err)
+		}
+		in = strings.NewReader(string(b))
+	}
+	n, err := devices.Decode(d, options, sent, in, g.out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(g.err, "%d garbage bytes, %d bad frames\n", n.Garbage, n.Bad)
+	if n.Frames == 0 {
+		return exitWith(exitProblem, errQuiet)
+	}
+	return nil
+}
+
+// unhex reads hexadecimal digits with white space between bytes.
+func unhex(s string) ([]byte, error) {
+	return hex.DecodeString(strings.Join(strings.Fields(s), ""))
+}

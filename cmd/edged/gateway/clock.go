@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// clock is the wall clock with an opinion on whether it may be believed: a board without a battery starts months in
+// the past. It keeps the newest time that was believed in a file, so that no later run starts before it.
+type clock struct {
+	file    string
+	started time.Time // carries the monotonic clock
+	floor   atomic.Int64
+	service string // directory of files that tell of a time service, "/run" on a real system
+}
+
+// newClock reads the newest time that an earlier run saw in the state directory; built is the time of the sources.
+func newClock(state string, built time.Time) *clock {
+	c := &clock{file: filepath.Join(state, "clock"), started: time.Now(), service: "/run"}
+	floor := built
+	if st, err := os.Stat(c.file); err == nil && st.ModTime().After(floor) {
+		floor = st.ModTime()
+	}
+	c.floor.Store(floor.Unix())
+	return c
+}
+
+// Floor is a time that has certainly passed.
+func (c *clock) Floor() time.Time { return time.Unix(c.floor.Load(), 0) }
+
+// Uptime is how long the gateway has run, whatever the wall clock did.
+func (c *clock) Uptime() time.Duration { return time.Since(c.started) }
+
+// Believed says whether the wall clock may be believed: it is not before the floor and, where a time service runs, the
+// kernel reports it synchronised.
+func (c *clock) Believed() bool {
+	if time.Now().Unix() < c.floor.Load() {
+		return false
+	}
+	return !c.timeService() || synchronised()
+}
+
+// timeService says whether systemd-timesyncd, chrony or ntpd runs here.
+func (c *clock) timeService() bool {
+	for _, name := range []string{"systemd/timesync", "chrony/chronyd.pid", "ntpd.pid"} {
+		if _, err := os.Stat(filepath.Join(c.service, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// staUnsync is STA_UNSYNC of linux/timex.h.
+const staUnsync = 0x40
+
+func synchronised() bool {
+	var t syscall.Timex
+	state, err := syscall.Adjtimex(&t)
+	return err == nil && state >= 0 && t.Status&staUnsync == 0
+}
+
+// Keep notes the present time as the newest that was seen, where it is believed.
+func (c *clock) Keep() error {
+	now := time.Now()
+	if !c.Believed() {
+		return nil
+	}
+	c.floor.Store(now.Unix())
+	f, err := os.OpenFile(c.file, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Chtimes(c.file, now, now)
+}

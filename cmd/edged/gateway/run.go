@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"edged/bridge"
+	"edged/systemd"
+)
+
+// How long each step of a stop may take; together less than the 5 s after which edged has to be gone.
+const (
+	stopBridges = 1500 * time.Millisecond
+	stopUplink  = 1500 * time.Millisecond
+	stopOwn     = 500 * time.Millisecond
+	stopBroker  = 1 * time.Second
+)
+
+// keepTime is how often the newest believed time is kept.
+const keepTime = time.Hour
+
+// part is something that runs beside others and is stopped at its turn.
+type part struct {
+	name string
+	stop context.CancelFunc
+	done chan struct{}
+	err  error
+}
+
+// launch runs task until its part is stopped.
+func launch(name string, task func(ctx context.Context) error) *part {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &part{name: name, stop: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = task(ctx)
+	}()
+	return p
+}
+
+// end stops the part and waits for it, but not longer than d.
+func (p *part) end(d time.Duration, log *slog.Logger) {
+	p.stop()
+	select {
+	case <-p.done:
+	case <-time.After(d):
+		log.Warn("a part does not stop in time; going on without it", "part", p.name, "after", d)
+	}
+}
+
+// Run serves until ctx ends, then stops every part in order, within 5 s. It first corrects what a crash left behind,
+// then opens the listeners; an error that wraps broker.ErrAddressInUse means that one of them is taken (E401).
+func (g *Gateway) Run(ctx context.Context) error {
+	serving := launch("broker", g.broker.Run)
+	defer serving.end(stopBroker, g.log)
+	g.prepare(ctx)
+	own := launch("gateway", func(ctx context.Context) error {
+		return bridge.Keep(ctx, g.log, bridge.Restart(), g.own.Run)
+	})
+	defer own.end(stopOwn, g.log)
+	if err := g.broker.Listen(ctx); err != nil {
+		return err
+	}
+	control, err := g.startControl()
+	if err != nil {
+		return err
+	}
+	if control != nil {
+		defer control.end(stopOwn, g.log)
+	}
+	if g.opts.Ready != nil {
+		g.opts.Ready()
+	}
+	g.log.Info("gateway is ready", "id", g.cfg.Gateway.ID, "version", g.opts.Version, "listeners", g.addresses(), "devices", len(g.bridges))
+	g.announceRejection()
+	if g.uplink != nil {
+		link := launch("uplink", func(ctx context.Context) error {
+			return bridge.Keep(ctx, g.log, bridge.Restart(), g.uplink.Run)
+		})
+		defer link.end(stopUplink, g.log)
+	}
+	devices := launch("bridges", g.runBridges)
+	defer devices.end(stopBridges, g.log)
+	house := launch("housekeeping", g.keepHouse)
+	defer house.end(stopOwn, g.log)
+	select {
+	case <-ctx.Done():
+		g.log.Info("stopping")
+		return nil
+	case <-serving.done:
+		return serving.err
+	}
+}
+
+// How long a start waits for what has to be right before anybody from outside connects.
+const (
+	prepareTime     = 10 * time.Second
+	prepareTimeSick = time.Second // with a disk that takes nothing, so that no acknowledgement will come
+)
+
+// prepare corrects what an earlier run left retained and makes the uplink's session.
+func (g *Gateway) prepare(ctx context.Context) {
+	limit := prepareTime
+	if !g.writable() {
+		limit = prepareTimeSick
+	}
+	within := func(task func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return task(ctx)
+	}
+	err := within(func(ctx context.Context) error { return g.own.Prepare(ctx, g.disabled...) })
+	if err != nil {
+		g.log.Warn("what an earlier run left retained could not be corrected", "err", err)
+	}
+	if g.uplink == nil {
+		return
+	}
+	if err := within(g.uplink.Prepare); err != nil {
+		g.log.Warn("the uplink's session is not ready; what is published before it is will not reach the cloud", "err", err)
+	}
+}
+
+// writable says whether the journal takes records.
+func (g *Gateway) writable() bool {
+	alarms := g.broker.Status().Alarms
+	return alarms["E601"] == "" && alarms["E602"] == ""
+}
+
+func (g *Gateway) startControl() (*part, error) {
+	if g.opts.Socket == "" {
+		return nil, nil
+	}
+	c := &control{status: g.Status, dial: g.broker.Dial, log: g.log.With("part", "control")}
+	l, err := c.listen(g.opts.Socket)
+	if err != nil {
+		g.log.Warn("there is no control socket: edged status, sub and pub will not find this gateway", "err", err)
+		return nil, nil
+	}
+	return launch("control", func(ctx context.Context) error { return c.run(ctx, l) }), nil
+}
+
+// runBridges carries every device until ctx ends.
+func (g *Gateway) runBridges(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, b := range g.bridges {
+		all.Go(func() {
+			if err := bridge.Keep(ctx, g.log.With("device", b.Name()), bridge.Restart(), b.Run); err != nil {
+				g.log.Error("device ended", "device", b.Name(), "err", err)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// keepHouse keeps the newest time and feeds the service manager's watchdog until ctx ends.
+func (g *Gateway) keepHouse(ctx context.Context) error {
+	interval, err := systemd.WatchdogInterval()
+	if err != nil {
+		g.log.Warn("the service manager's watchdog is not fed", "err", err)
+	}
+	var dog sync.WaitGroup
+	if interval > 0 {
+		dog.Go(func() {
+			err := bridge.Keep(ctx, g.log, bridge.Restart(), func(ctx context.Context) error {
+				return feedWatchdog(ctx, interval, g.broker.Dial, g.log)
+			})
+			if err != nil {
+				g.log.Error("watchdog ended", "err", err)
+			}
+		})
+	}
+	tick := time.NewTicker(keepTime)
+	defer tick.Stop()
+	for {
+		if err := g.clock.Keep(); err != nil {
+			g.log.Debug("the newest time could not be kept", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			dog.Wait()
+			return g.clock.Keep()
+		}
+	}
+}
+
+// announceRejection tells that an older configuration runs than the one that was written.
+func (g *Gateway) announceRejection() {
+	if g.opts.Rejected == nil {
+		return
+	}
+	g.own.Event(bridge.Event{Time: time.Now(), Code: rejectedCode, Level: "error", Text: rejectedText})
+}
+
+func (g *Gateway) addresses() []string {
+	var all []string
+	for _, a := range g.broker.Addrs() {
+		all = append(all, a.String())
+	}
+	return all
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"edged/bridge"
+	"edged/uplink"
+)
+
+// Status is what `edged status --json` prints. Fields are only ever added.
+type Status struct {
+	Schema   int             `json:"schema"`
+	Gateway  string          `json:"gateway"`
+	Version  string          `json:"version"`
+	UptimeS  int64           `json:"uptime_s"`
+	OK       bool            `json:"ok"`
+	Problems []Problem       `json:"problems"`
+	Cloud    Cloud           `json:"cloud"`
+	Broker   Broker          `json:"broker"`
+	Clock    Clock           `json:"clock"`
+	Devices  []bridge.Status `json:"devices"`
+}
+
+// Problem is one thing that somebody should look at.
+type Problem struct {
+	Code   string `json:"code"`
+	Level  string `json:"level"` // warning or error
+	Device string `json:"device,omitempty"`
+	Text   string `json:"text"`
+	Do     string `json:"do"`
+}
+
+// Cloud is how the link to the cloud is.
+type Cloud struct {
+	State          string     `json:"state"` // up, down, refused or off
+	Code           string     `json:"code,omitempty"`
+	Text           string     `json:"text,omitempty"`
+	Server         string     `json:"server,omitempty"`
+	LastAck        *time.Time `json:"last_ack"`
+	SessionPresent bool       `json:"session_present"`
+	Backlog        Backlog    `json:"backlog"`
+	Dropped        uint64     `json:"dropped"` // messages given up so far
+	Reconnects     uint64     `json:"reconnects"`
+	RoundTripMS    float64    `json:"round_trip_ms"`
+	Inflight       int        `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
+}
+
+// Backlog is what is owed to the cloud.
+type Backlog struct {
+	Messages uint64  `json:"messages"`
+	Bytes    int64   `json:"bytes"`
+	OldestS  float64 `json:"oldest_s"`
+}
+
+// Broker is what the broker holds.
+type Broker struct {
+	Listeners []string `json:"listeners"`
+	Clients   int      `json:"clients"`
+	Sessions  int      `json:"sessions"`
+	Retained  int      `json:"retained"`
+}
+
+// Clock says whether the wall clock may be believed.
+type Clock struct {
+	Believed bool `json:"believed"`
+}
+
+const (
+	rejectedCode = "config-rejected"
+	rejectedText = "the configuration has faults; the last good one is in use"
+)
+
+// Status tells how everything is.
+func (g *Gateway) Status() Status {
+	b := g.broker.Status()
+	s := Status{
+		Schema: 1, Gateway: g.cfg.Gateway.ID, Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()),
+		Problems: []Problem{}, Cloud: g.cloud(), Clock: Clock{g.clock.Believed()}, Devices: []bridge.Status{},
+		Broker: Broker{Listeners: g.addresses(), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained},
+	}
+	if g.opts.Rejected != nil {
+		s.Problems = append(s.Problems, Problem{Code: rejectedCode, Level: "error", Text: rejectedText, Do: "run: edged config check"})
+	}
+	for code, text := range b.Alarms {
+		s.Problems = append(s.Problems, Problem{Code: code, Level: "error", Text: text, Do: alarmDo(code)})
+	}
+	if s.Cloud.State == uplink.Down || s.Cloud.State == uplink.Refused {
+		s.Problems = append(s.Problems, Problem{Code: s.Cloud.Code, Level: "warning", Text: cloudText(s.Cloud), Do: "nothing is lost meanwhile; edged tries again by itself"})
+	}
+	if !s.Clock.Believed {
+		s.Problems = append(s.Problems, Problem{Code: "E301", Level: "warning", Text: "the clock is not set", Do: "give the gateway a time server or a battery-backed clock"})
+	}
+	for _, d := range g.bridges {
+		st := d.Status()
+		s.Devices = append(s.Devices, st)
+		if st.State != "online" {
+			s.Problems = append(s.Problems, Problem{Code: st.Code, Level: "error", Device: st.Name, Text: st.Reason, Do: deviceDo(st.Code)})
+		}
+	}
+	slices.SortStableFunc(s.Problems, func(a, b Problem) int { return compareLevel(a.Level) - compareLevel(b.Level) })
+	s.OK = len(s.Problems) == 0
+	return s
+}
+
+func compareLevel(level string) int {
+	if level == "error" {
+		return 0
+	}
+	return 1
+}
+
+func cloudText(c Cloud) string {
+	text := "the cloud is not reached"
+	if c.Text != "" {
+		text = c.Text
+	}
+	return fmt.Sprintf("%s; %d messages wait, the oldest since %.0f s", text, c.Backlog.Messages, c.Backlog.OldestS)
+}
+
+// cloud tells how the link is and what waits for it.
+func (g *Gateway) cloud() Cloud {
+	if g.uplink == nil {
+		return Cloud{State: uplink.Off}
+	}
+	u := g.uplink.Status()
+	c := Cloud{
+		State: u.State, Code: u.Code, Text: u.Text, Server: u.Server, SessionPresent: u.SessionPresent, Reconnects: u.Reconnects,
+		RoundTripMS: float64(u.RoundTrip.Microseconds()) / 1000, Inflight: u.Inflight,
+	}
+	if !u.LastAck.IsZero() {
+		at := u.LastAck.UTC()
+		c.LastAck = &at
+	}
+	if s, ok := g.broker.Session(uplink.ClientID); ok {
+		c.Backlog = Backlog{Messages: s.Messages, Bytes: s.Bytes}
+		if !s.Oldest.IsZero() && s.Messages > 0 {
+			c.Backlog.OldestS = max(time.Since(s.Oldest).Seconds(), 0)
+		}
+		c.Dropped = s.Dropped
+	}
+	return c
+}
+
+// health is what the gateway's own health topic tells.
+func (g *Gateway) health() bridge.Health {
+	c := g.cloud()
+	return bridge.Health{
+		State: c.State, Code: c.Code, Text: c.Text,
+		Backlog: bridge.Backlog{Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes, OldestS: c.Backlog.OldestS},
+		Dropped: c.Dropped, LastAck: c.LastAck, RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects,
+		Disk:        g.machine.disk(g.opts.State, g.writable()),
+		Temperature: g.machine.temperature(), UnderVolt: g.machine.underVoltage(),
+	}
+}
+
+// info is what the gateway's own info topic tells.
+func (g *Gateway) info() bridge.Info {
+	return bridge.Info{
+		Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()), Model: g.machine.model(), Addresses: addresses(),
+		Clock: bridge.ClockInfo{Believed: g.clock.Believed()}, ConfigHash: g.cfg.Hash, Tags: g.cfg.Gateway.Tags,
+	}
+}
+
+func alarmDo(code string) string {
+	switch code {
+	case "E601":
+		return "free space on the disk; edged goes on by itself"
+	case "E602":
+		return "look at the disk (dmesg); edged tries again by itself, and readings still go to local clients"
+	case "E603":
+		return "the damaged part was set aside beside the journal; replace the disk if this happens again"
+	}
+	return "see the log: journalctl -u edged"
+}
+
+func deviceDo(code string) string {
+	switch code {
+	case "E101":
+		return "plug it in; it comes back by itself"
+	case "E102":
+		return "give the user edged the port's group, see the reason"
+	case "E103":
+		return "stop the other program; the port is opened as soon as it is free"
+	case "E105":
+		return "check serial = \"…\" against the device's data sheet"
+	case "E106":
+		return "check power and wiring (TX and RX crossed?)"
+	case "E107":
+		return "compare format and parse with what the device sends"
+	case "E120":
+		return "check the device; it goes online with its next reading"
+	}
+	return "see the log: journalctl -u edged"
+}
