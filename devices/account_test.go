@@ -3,6 +3,7 @@
 package devices_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -66,8 +67,10 @@ func TestTimeBehindFalseBeginning(t *testing.T) {
 	for i, b := range []byte{0x55, 0x55, 1, 2, 3, 4, 0x5f, 0x55, 1, 2, 3, 4, 0x5f} {
 		dec.Feed([]byte{b}, begun.Add(time.Duration(i)), keep)
 	}
-	if len(got) != 2 || got[0] != 1 || got[1] != 7 {
-		t.Errorf("frames began at %v, want [1 7]", got)
+	dec.Feed([]byte{0x55}, begun.Add(20), keep)
+	dec.Feed([]byte{0x55, 1, 2, 3, 4, 0x5f}, begun.Add(21), keep)
+	if want := []time.Duration{1, 7, 21}; !slices.Equal(got, want) {
+		t.Errorf("frames began at %v, want %v", got, want)
 	}
 }
 
