@@ -94,6 +94,7 @@ func (r *recovery) collect(names []string) {
 			if n > 0 && j.segs[n-1].gen == f.gen { // not one of ours: a restored copy, say
 				j.log.Error("two files claim the same place in the journal; one is not read", "code", "E603", "file", f.name(f.from))
 				j.damage[f.gen]++
+				j.segs[n-1].unread = append(j.segs[n-1].unread, f.name(f.from))
 				continue
 			}
 			j.segs = append(j.segs, &segment{ident: f.ident})
@@ -103,6 +104,7 @@ func (r *recovery) collect(names []string) {
 		if p, err := j.openPart(f.name(f.from), f.from); err != nil {
 			j.log.Error("a file of the journal cannot be opened", "code", "E603", "file", f.name(f.from), "err", err)
 			j.damage[f.gen]++
+			s.unread = append(s.unread, f.name(f.from))
 		} else {
 			s.parts = append(s.parts, p)
 		}

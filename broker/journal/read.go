@@ -5,7 +5,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 )
 
@@ -120,7 +119,7 @@ func (r *Reader) fetch() {
 		if r.j.shut() {
 			r.err = ErrClosed
 		} // else a new file took the place of this one
-	case errors.Is(err, io.EOF) || r.failures >= patience:
+	case r.failures >= patience:
 		r.skip(s, parts, end, nextGen)
 	default:
 		r.failures++
@@ -155,8 +154,15 @@ func (r *Reader) skip(s *segment, parts []part, end Pos, nextGen uint64) {
 	view(parts, b, r.next.Offset())
 	budget := scanBudget
 	k := s.resync(b, 0, &budget)
-	if k == 0 || s.gen < r.j.oldest.Load() || r.j.shut() {
-		return // whole after all: a new file took over; or released meanwhile
+	switch {
+	case r.j.shut():
+		r.err = ErrClosed
+		return
+	case s.gen < r.j.oldest.Load():
+		return
+	case k == 0: // whole after all: a new file took over, or what cannot be read lies farther on
+		r.id, r.buf, r.base = s.ident, b, r.next
+		return
 	}
 	r.failures = 0
 	r.damaged++

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,9 @@ import (
 // counts from its first offset on. So a record keeps its place, and nothing durable has to be copied.
 type segment struct {
 	ident
-	parts  []part // by offset; replaced as a whole, under Journal.mu, so that a reader can go on with what it has
-	broken bool   // the last part takes no more; for the committer alone
+	parts  []part   // by offset; replaced as a whole, under Journal.mu, so that a reader can go on with what it has
+	broken bool     // the last part takes no more; for the committer alone
+	unread []string // files of this generation that nobody can use, to be removed with it
 }
 
 // part is a file that holds a segment from an offset on.
@@ -63,7 +65,8 @@ func parseName(name string) (i ident, from int64, ok bool) {
 	return i, from, ok
 }
 
-// readParts reads at an offset of a segment. Where a file is shorter than a segment it returns io.EOF.
+// readParts reads at an offset of a segment; n is how much it read before an error. Behind the end of a file that was
+// cut short it reads zeros.
 func readParts(parts []part, b []byte, off int64) (n int, err error) {
 	for n < len(b) {
 		at, k := off+int64(n), len(parts)-1
@@ -78,13 +81,11 @@ func readParts(parts []part, b []byte, off int64) (n int, err error) {
 			piece = piece[:min(int64(len(piece)), parts[k+1].from-at)]
 		}
 		m, err := parts[k].file.ReadAt(piece, at)
-		n += m
-		if m < len(piece) {
-			if err == nil {
-				err = io.ErrUnexpectedEOF
-			}
-			return n, err
+		if m < len(piece) && !errors.Is(err, io.EOF) {
+			return n + m, cmp.Or(err, io.ErrUnexpectedEOF)
 		}
+		clear(piece[m:])
+		n += len(piece)
 	}
 	return n, nil
 }
@@ -93,8 +94,7 @@ func readParts(parts []part, b []byte, off int64) (n int, err error) {
 // that were.
 func view(parts []part, b []byte, off int64) (unreadable int) {
 	const block = 4096
-	if n, err := readParts(parts, b, off); err == nil || errors.Is(err, io.EOF) {
-		clear(b[n:])
+	if _, err := readParts(parts, b, off); err == nil {
 		return 0
 	}
 	bad := false
@@ -102,11 +102,10 @@ func view(parts []part, b []byte, off int64) (unreadable int) {
 		piece := b[at:min(at+block, len(b))]
 		n, err := readParts(parts, piece, off+int64(at))
 		clear(piece[n:])
-		failed := err != nil && !errors.Is(err, io.EOF)
-		if failed && !bad {
+		if err != nil && !bad {
 			unreadable++
 		}
-		bad = failed
+		bad = err != nil
 	}
 	return unreadable
 }

@@ -292,6 +292,11 @@ func (j *Journal) drop() error {
 
 // discard takes a segment's names away. The first file becomes the spare when there is none and it is sound.
 func (j *Journal) discard(s *segment) error {
+	for _, name := range s.unread {
+		if err := j.remove(name); err != nil {
+			return err
+		}
+	}
 	for _, p := range slices.Backward(s.parts) {
 		n, err := p.file.Size()
 		if p.from > 0 || j.haveSpare || s.broken || err != nil || n != SegmentSize {

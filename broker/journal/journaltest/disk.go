@@ -25,6 +25,8 @@ type Op struct {
 	N    int    // 1 for the first since the disk was made or SetFault was called
 	Kind string // "create", "write", "datasync", "rename", "remove", "syncdir"; reads are "read" and "open", with N 0
 	Name string
+	Off  int64 // of a read or write
+	Len  int
 }
 
 // Disk is one directory on a disk in memory. It tells what is durable from what is only in the cache: a write reaches
@@ -144,16 +146,37 @@ func (d *Disk) list() []string {
 	return names
 }
 
-// Edit gives the contents of a file to change, which may return it longer or shorter. It is as if the medium did it.
+// Edit changes a file's contents, as if the medium did it. change gets nil when there is no such file, and removes it by
+// returning nil.
 func (d *Disk) Edit(name string, change func(b []byte) []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var b []byte
+	if f := d.names[name]; f != nil {
+		b = make([]byte, f.size)
+		f.read(b, 0)
+	}
+	f := &inode{}
+	if b = change(b); b == nil {
+		f = nil
+	} else {
+		f.write(b, 0)
+		f.sync()
+	}
+	for _, names := range []map[string]*inode{d.names, d.durable} {
+		delete(names, name)
+		if f != nil {
+			names[name] = f
+		}
+	}
+}
+
+// Damage overwrites a part of a file, as if the medium did it; who has the file open sees it.
+func (d *Disk) Damage(name string, off int64, b []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	f := d.names[name]
-	b := make([]byte, f.size)
-	f.read(b, 0)
-	b = change(b)
-	*f = inode{}
-	f.write(b, 0)
+	f.write(b, off)
 	f.sync()
 }
 
@@ -186,13 +209,21 @@ const (
 
 // enter begins a call; the caller leaves with d.mu.Unlock.
 func (d *Disk) enter(epoch int, kind, name string) (outcome, error) {
+	return d.enterAt(epoch, kind, name, nil, 0, 0)
+}
+
+// enterAt is enter for a call on the open file f, which may have been renamed since.
+func (d *Disk) enterAt(epoch int, kind, name string, f *inode, off int64, n int) (outcome, error) {
 	d.mu.Lock()
+	if f != nil && f.name != "" {
+		name = f.name
+	}
 	reads := kind == "read" || kind == "open"
 	wrap := func(err error) error { return fmt.Errorf("%s %s: %w", kind, name, err) }
 	if epoch != d.epoch || d.cutAt > 0 && d.calls >= d.cutAt {
 		return refused, wrap(ErrGone)
 	}
-	op := Op{Kind: kind, Name: name}
+	op := Op{Kind: kind, Name: name, Off: off, Len: n}
 	if !reads {
 		if d.frozen && kind != "datasync" && kind != "syncdir" { // with nothing to write, these succeed
 			return refused, wrap(unix.EROFS)
@@ -261,6 +292,7 @@ func (x *dir) Rename(from, to string) error {
 	if f == nil {
 		return fmt.Errorf("rename %s: %w", from, fs.ErrNotExist)
 	}
+	f.name = to
 	x.d.change(func(names map[string]*inode) {
 		delete(names, from)
 		names[to] = f

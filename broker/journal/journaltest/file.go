@@ -21,6 +21,7 @@ type contents map[int64][]byte
 
 // inode is a file: what the cache holds and what the disk holds.
 type inode struct {
+	name           string // since it was renamed
 	cache, disk    contents
 	size, diskSize int64
 	dirty          map[int64]bool // pages that a sync would write
@@ -153,7 +154,7 @@ type file struct {
 }
 
 func (x *file) ReadAt(b []byte, off int64) (int, error) {
-	_, err := x.d.enter(x.epoch, "read", x.name)
+	_, err := x.d.enterAt(x.epoch, "read", x.name, x.f, off, len(b))
 	defer x.d.mu.Unlock()
 	if x.closed {
 		return 0, fs.ErrClosed
@@ -170,7 +171,7 @@ func (x *file) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (x *file) WriteAt(b []byte, off int64) (int, error) {
-	how, err := x.d.enter(x.epoch, "write", x.name)
+	how, err := x.d.enterAt(x.epoch, "write", x.name, x.f, off, len(b))
 	defer x.d.mu.Unlock()
 	n := len(b)
 	switch {
@@ -191,7 +192,7 @@ func (x *file) WriteAt(b []byte, off int64) (int, error) {
 }
 
 func (x *file) Datasync() error {
-	how, err := x.d.enter(x.epoch, "datasync", x.name)
+	how, err := x.d.enterAt(x.epoch, "datasync", x.name, x.f, 0, 0)
 	defer x.d.mu.Unlock()
 	switch {
 	case x.closed:
@@ -207,7 +208,7 @@ func (x *file) Datasync() error {
 }
 
 func (x *file) Size() (int64, error) {
-	_, err := x.d.enter(x.epoch, "read", x.name)
+	_, err := x.d.enterAt(x.epoch, "read", x.name, x.f, 0, 0)
 	defer x.d.mu.Unlock()
 	return x.f.size, err
 }
