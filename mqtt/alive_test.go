@@ -26,7 +26,7 @@ func at(t *testing.T, start time.Time, d time.Duration) {
 }
 
 func TestPingAfterThreeQuartersOfTheKeepAlive(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute}, connack4)
 		srv.expect(pingreq)
@@ -44,7 +44,7 @@ func TestPingAfterThreeQuartersOfTheKeepAlive(t *testing.T) {
 }
 
 func TestAcknowledgementsPutThePingOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute}, connack4)
 		for range 10 {
@@ -64,9 +64,9 @@ func TestAcknowledgementsPutThePingOff(t *testing.T) {
 
 // Deliveries and our own publishes without an answer say nothing about whether the server hears us.
 func TestDeliveriesAndQoS0DoNotPutThePingOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute}, connack4)
+		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute, PingAfter: time.Hour}, connack4)
 		for range 4 {
 			time.Sleep(10 * time.Second)
 			srv.send("\x30\x03\x00\x01t")
@@ -81,7 +81,7 @@ func TestDeliveriesAndQoS0DoNotPutThePingOff(t *testing.T) {
 
 // A late acknowledgement must not lead to a pause that the server takes for death (1.5 keep-alives).
 func TestPingWhenNothingWasSentForThreeQuarters(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute}, connack4)
 		publish(t, c, mqtt.Message{Topic: "t", QoS: 1})
@@ -109,7 +109,7 @@ func TestPingTimes(t *testing.T) {
 		{"none", mqtt.Config{}, connack4, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				cl, srv := link(t, nil, c.cfg, c.connack)
 				if c.want == 0 {
@@ -125,7 +125,7 @@ func TestPingTimes(t *testing.T) {
 }
 
 func TestNoPingresp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, srv := link(t, nil, mqtt.Config{KeepAlive: time.Minute, ResponseTimeout: 5 * time.Second}, connack4)
 		srv.expect(pingreq)
@@ -143,7 +143,7 @@ func TestNoPingresp(t *testing.T) {
 
 // On a slow link PINGRESP comes late, behind acknowledgements that show that all is well.
 func TestAcknowledgementsStandInForPingresp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, srv := link(t, nil, mqtt.Config{PingAfter: 30 * time.Second, ResponseTimeout: 5 * time.Second}, connack4)
 		for range 3 {
@@ -163,7 +163,7 @@ func TestAcknowledgementsStandInForPingresp(t *testing.T) {
 }
 
 func TestPingOnDemand(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		c.Ping()
 		srv.expect(pingreq)
@@ -179,7 +179,7 @@ func TestPingOnDemand(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		start := time.Now()
 		publish(t, c, mqtt.Message{Topic: "t", QoS: 1})
@@ -198,8 +198,24 @@ func TestProgress(t *testing.T) {
 	})
 }
 
+// After PUBREC it is PUBREL that waits.
+func TestProgressOfQoS2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, srv := link(t, nil, mqtt.Config{}, connack4)
+		publish(t, c, mqtt.Message{Topic: "t", QoS: 2})
+		srv.expect("\x34\x05\x00\x01t\x00\x01")
+		time.Sleep(time.Second)
+		srv.send("\x50\x02\x00\x01")
+		srv.expect("\x62\x02\x00\x01")
+		if p := c.Progress(); p.Outstanding != 1 || time.Since(p.OldestUnacked) != 0 || p.RoundTrip != time.Second {
+			t.Errorf("progress %+v", p)
+		}
+		drop(t, c)
+	})
+}
+
 func TestAPeerThatTakesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c, _ := link(t, nil, mqtt.Config{}, connack4)
 		publish(t, c, mqtt.Message{Topic: "t"})
@@ -213,7 +229,7 @@ func TestAPeerThatTakesNothing(t *testing.T) {
 
 // Up to 64 KiB are being written and 64 KiB wait, then publishers do.
 func TestPublishersWaitForASlowPeer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		var sent int
 		ended := make(chan error, 1)

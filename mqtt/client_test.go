@@ -24,7 +24,7 @@ import (
 
 func TestDisconnect(t *testing.T) {
 	for _, version := range []byte{4, 5} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			connack, disconnect := connack4, "\x30\x03\x00\x01t\xe0\x00"
 			if version == 5 {
 				connack, disconnect = connack5, "\x30\x04\x00\x01t\x00\xe0\x02\x00\x00"
@@ -60,7 +60,7 @@ func TestDisconnect(t *testing.T) {
 
 func TestDisconnectFromAServerThat(t *testing.T) {
 	t.Run("does not close", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c, srv := link(t, nil, mqtt.Config{}, connack4)
 			go srv.expect("\xe0\x00")
 			start := time.Now()
@@ -71,7 +71,7 @@ func TestDisconnectFromAServerThat(t *testing.T) {
 		})
 	})
 	t.Run("does not read", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c, _ := link(t, nil, mqtt.Config{}, connack4)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
@@ -84,7 +84,7 @@ func TestDisconnectFromAServerThat(t *testing.T) {
 		})
 	})
 	t.Run("has gone", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c, srv := link(t, nil, mqtt.Config{}, connack4)
 			if err := srv.nc.Close(); err != nil {
 				t.Error(err)
@@ -98,7 +98,7 @@ func TestDisconnectFromAServerThat(t *testing.T) {
 }
 
 func TestTheServerSaysWhyItEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{Version: 5}, connack5)
 		srv.send("\xe0\x05\x8e\x03\x1f\x00\x00")
 		srv.gone()
@@ -112,7 +112,7 @@ func TestTheServerSaysWhyItEnds(t *testing.T) {
 
 // The server says why and closes while we are writing: its word counts, not our failed write.
 func TestTheServersReasonIsWorthMoreThanAFailedWrite(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		srv := &server{t, there}
 		go func() {
@@ -176,7 +176,7 @@ func TestHostileServer(t *testing.T) {
 		{"half a packet", 4, "\x30\x05\x00", "", "EOF"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cl, srv := link(t, nil, mqtt.Config{Version: c.version}, map[byte]string{4: connack4, 5: connack5}[c.version])
 				go func() {
 					srv.send(c.bytes)
@@ -203,7 +203,7 @@ func TestHostileServer(t *testing.T) {
 // One goroutine that reads and writes by turns, as a simple server does, and publishers at the other end of a pipe
 // without any buffer.
 func TestNoDeadlockOnAnUnbufferedPipe(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		got := 0
 		c, srv := link(t, nil, mqtt.Config{Window: 10, OnMessage: func(*mqtt.Delivery) { got++ }}, connack4)
 		const publishers, each = 4, 200
@@ -253,7 +253,7 @@ func TestNoDeadlockOnAnUnbufferedPipe(t *testing.T) {
 }
 
 func TestOverTLS(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edged/mqtt"
@@ -51,19 +52,29 @@ func TestConnect(t *testing.T) {
 		want             mqtt.Connack
 	}{
 		{"3.1.1", mqtt.Config{ClientID: "c", Version: 4}, connect4, connack4, limits},
-		{"3.1.1 in full", mqtt.Config{ClientID: "c", Version: 4, Clean: true, KeepAlive: 1500 * time.Millisecond, Username: "u", Password: []byte("p"), Will: will},
-			"\x10\x1f\x00\x04MQTT\x04\xee\x00\x02\x00\x01c\x00\x01s\x00\x07offline\x00\x01u\x00\x01p", connack4, with(func(a *mqtt.Connack) { a.KeepAlive = 2 * time.Second })},
+		{
+			"3.1.1 in full",
+			mqtt.Config{ClientID: "c", Version: 4, Clean: true, KeepAlive: 1500 * time.Millisecond, Username: "u", Password: []byte("p"), Will: will},
+			"\x10\x1f\x00\x04MQTT\x04\xee\x00\x02\x00\x01c\x00\x01s\x00\x07offline\x00\x01u\x00\x01p", connack4, with(func(a *mqtt.Connack) { a.KeepAlive = 2 * time.Second }),
+		},
 		{"session present", mqtt.Config{ClientID: "c", Version: 4}, connect4, present4, with(func(a *mqtt.Connack) { a.SessionPresent = true })},
 		{"5", mqtt.Config{ClientID: "c", Version: 5}, connect5, connack5, limits},
-		{"5 in full", mqtt.Config{ClientID: "c", Version: 5, SessionExpiry: time.Hour, ReceiveMaximum: 20, MaximumPacketSize: 1000, KeepAlive: time.Minute, Will: will},
+		{
+			"5 in full",
+			mqtt.Config{ClientID: "c", Version: 5, SessionExpiry: time.Hour, ReceiveMaximum: 20, MaximumPacketSize: 1000, KeepAlive: time.Minute, Will: will},
 			"\x10\x32\x00\x04MQTT\x05\x2c\x00\x3c\x0d\x11\x00\x00\x0e\x10\x21\x00\x14\x27\x00\x00\x03\xe8\x00\x01c\x0a\x02\x00\x00\x00\x3c\x18\x00\x00\x00\x02\x00\x01s\x00\x07offline",
 			"\x20\x14\x00\x00\x11\x11\x00\x00\x00\x09\x13\x00\x05\x21\x00\x03\x24\x01\x25\x00\x2a\x00",
-			mqtt.Connack{ClientID: "c", SessionExpiry: 9 * time.Second, KeepAlive: 5 * time.Second, ReceiveMaximum: 3, MaximumQoS: 1, NoShared: true, RetainAvailable: false, MaximumPacketSize: 268435460}},
-		{"5, identifier assigned, packet size", mqtt.Config{Version: 5, KeepAlive: time.Second}, "\x10\x12\x00\x04MQTT\x05\x00\x00\x01\x05\x27\x00\x10\x00\x00\x00\x00",
-			"\x20\x0d\x00\x00\x0a\x12\x00\x02me\x27\x00\x00\x00\x64", with(func(a *mqtt.Connack) { a.ClientID, a.MaximumPacketSize, a.KeepAlive = "me", 100, time.Second })},
+			mqtt.Connack{ClientID: "c", SessionExpiry: 9 * time.Second, KeepAlive: 5 * time.Second, ReceiveMaximum: 3, MaximumQoS: 1, NoShared: true, RetainAvailable: false, MaximumPacketSize: 268435460},
+		},
+		{
+			"5, identifier assigned, packet size",
+			mqtt.Config{Version: 5, KeepAlive: time.Second},
+			"\x10\x12\x00\x04MQTT\x05\x00\x00\x01\x05\x27\x00\x10\x00\x00\x00\x00",
+			"\x20\x0d\x00\x00\x0a\x12\x00\x02me\x27\x00\x00\x00\x64", with(func(a *mqtt.Connack) { a.ClientID, a.MaximumPacketSize, a.KeepAlive = "me", 100, time.Second }),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cl, ack, err := handshake(t, t.Context(), c.cfg, c.connect, c.connack)
 				if err != nil || ack != c.want {
 					t.Fatalf("got %+v, %v, want %+v", ack, err, c.want)
@@ -91,7 +102,7 @@ func TestConnectIsRefused(t *testing.T) {
 		{"5 at a server of 3.1.1", 5, "\x20\x02\x00\x01", 0x84, "connect: connection refused by the server: unsupported protocol version (CONNACK 0x84)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				connect := connect4
 				if c.version == 5 {
 					connect = connect5
@@ -121,7 +132,7 @@ func TestConnectFails(t *testing.T) {
 		{"silence", mqtt.Config{}, "", "no answer from the server in 10s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c.cfg.ClientID, c.cfg.Version = "c", 4
 				connect := connect4
 				if c.cfg.Clean {
@@ -140,7 +151,7 @@ func TestConnectFails(t *testing.T) {
 }
 
 func TestConnectEndsWithItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		before := time.Now()
@@ -176,7 +187,7 @@ func TestConnectRefusesABadConfiguration(t *testing.T) {
 }
 
 func TestASessionServesOneClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		c, srv := link(t, s, mqtt.Config{}, connack4)
 		here, there := net.Pipe()

@@ -53,8 +53,10 @@ func (c *Client) deliver(p *wire.Inbound) error {
 		return nil
 	}
 	d := &Delivery{
-		Message: Message{Topic: string(p.Topic), Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain,
-			Expiry: time.Duration(p.Expires) * time.Second},
+		Message: Message{
+			Topic: string(p.Topic), Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain,
+			Expiry: time.Duration(p.Expires) * time.Second,
+		},
 		ID: p.ID, Dup: p.Dup, SubIDs: slices.Clone(p.SubIDs), c: c,
 	}
 	if err := c.handle(d); err != nil {

@@ -31,14 +31,17 @@ func TestDeliveries(t *testing.T) {
 		{"QoS 1", 4, "\x32\x06\x00\x01t\x00\x07x", "\x40\x02\x00\x07", []string{`t "x" QoS 1`}},
 		{"QoS 1, repeated after its acknowledgement", 4, "\x32\x05\x00\x01t\x00\x07\x3a\x05\x00\x01t\x00\x07", "\x40\x02\x00\x07\x40\x02\x00\x07", []string{`t "" QoS 1`, `t "" QoS 1 dup`}},
 		{"QoS 2", 4, "\x34\x05\x00\x01t\x00\x07\x62\x02\x00\x07", "\x50\x02\x00\x07\x70\x02\x00\x07", []string{`t "" QoS 2`}},
-		{"QoS 2, repeated", 4, "\x34\x05\x00\x01t\x00\x07\x3c\x05\x00\x01t\x00\x07\x62\x02\x00\x07\x62\x02\x00\x07",
-			"\x50\x02\x00\x07\x50\x02\x00\x07\x70\x02\x00\x07\x70\x02\x00\x07", []string{`t "" QoS 2`}},
+		{
+			"QoS 2, repeated", 4, "\x34\x05\x00\x01t\x00\x07\x3c\x05\x00\x01t\x00\x07\x62\x02\x00\x07\x62\x02\x00\x07",
+			"\x50\x02\x00\x07\x50\x02\x00\x07\x70\x02\x00\x07\x70\x02\x00\x07",
+			[]string{`t "" QoS 2`},
+		},
 		{"QoS 2, the identifier again", 4, "\x34\x05\x00\x01t\x00\x07\x62\x02\x00\x07\x34\x05\x00\x01u\x00\x07", "\x50\x02\x00\x07\x70\x02\x00\x07\x50\x02\x00\x07", []string{`t "" QoS 2`, `u "" QoS 2`}},
 		{"PUBREL of nothing in 5", 5, "\x62\x02\x00\x07", "\x70\x03\x00\x07\x92", nil},
 		{"properties of 5", 5, "\x30\x0e\x00\x01t\x09\x02\x00\x00\x00\x09\x0b\x01\x0b\x02x", "", []string{`t "x" QoS 0 9s [1 2]`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				connack := connack4
 				if c.version == 5 {
 					connack = connack5
@@ -75,7 +78,7 @@ func describe(d *mqtt.Delivery) string {
 }
 
 func TestManualAcknowledgement(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		in := make(inbox, 9)
 		c, srv := link(t, nil, mqtt.Config{ManualAck: true, OnMessage: in.put}, connack4)
 		srv.send("\x32\x05\x00\x01t\x00\x01\x34\x05\x00\x01t\x00\x02\x32\x05\x00\x01t\x00\x03\x30\x03\x00\x01t")
@@ -100,7 +103,7 @@ func TestManualAcknowledgement(t *testing.T) {
 }
 
 func TestAckAfterTheEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		in := make(inbox, 9)
 		cfg := mqtt.Config{ManualAck: true, OnMessage: in.put}
@@ -147,7 +150,7 @@ func TestAckAfterTheEnd(t *testing.T) {
 }
 
 func TestMoreDeliveriesThanReceiveMaximum(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		in := make(inbox, 9)
 		c, srv := link(t, nil, mqtt.Config{Version: 5, ReceiveMaximum: 2, ManualAck: true, OnMessage: in.put}, connack5)
 		srv.send("\x32\x06\x00\x01t\x00\x01\x00\x34\x06\x00\x01t\x00\x02\x00")
@@ -170,7 +173,7 @@ func TestMoreDeliveriesThanReceiveMaximum(t *testing.T) {
 }
 
 func TestAnswersToOneReadGoOutInOneWrite(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		srv.send("\x32\x05\x00\x01t\x00\x01\x32\x05\x00\x01t\x00\x02\x34\x05\x00\x01t\x00\x03")
 		b := make([]byte, 100)
@@ -183,7 +186,7 @@ func TestAnswersToOneReadGoOutInOneWrite(t *testing.T) {
 }
 
 func TestPublishesOfOneMomentGoOutInOneWrite(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		publish(t, c, mqtt.Message{Topic: "a"})
 		synctest.Wait() // the writer is at the first, nobody reads
@@ -200,7 +203,7 @@ func TestPublishesOfOneMomentGoOutInOneWrite(t *testing.T) {
 }
 
 func TestAPanicInOnMessageEndsTheConnection(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{OnMessage: func(*mqtt.Delivery) { panic("driver") }}, connack4)
 		srv.send("\x32\x05\x00\x01t\x00\x01")
 		if got := srv.gone(); got != "" {
@@ -214,7 +217,7 @@ func TestAPanicInOnMessageEndsTheConnection(t *testing.T) {
 }
 
 func TestCloseAndPublishWithinOnMessage(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var c *mqtt.Client
 		ready := make(chan struct{})
 		c, srv := link(t, nil, mqtt.Config{OnMessage: func(*mqtt.Delivery) {
@@ -235,7 +238,7 @@ func TestCloseAndPublishWithinOnMessage(t *testing.T) {
 
 // A server that reads nothing but has much to be answered is held, then cut off; it does not fill our memory.
 func TestAServerThatDoesNotRead(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		taken := 0
 		for {

@@ -32,7 +32,7 @@ func TestPublishBytesAndAnswers(t *testing.T) {
 		{"QoS 2 of 5, refused", 5, mqtt.Message{Topic: "t", QoS: 2}, []string{"\x34\x06\x00\x01t\x00\x01\x00", "\x50\x03\x00\x01\x97"}, 0x97},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				connack := connack4
 				if c.version == 5 {
 					connack = connack5
@@ -66,7 +66,7 @@ func TestPublishBytesAndAnswers(t *testing.T) {
 }
 
 func TestPublishThatCannotBeSent(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{Version: 5}, "\x20\x0c\x00\x00\x09\x24\x01\x25\x00\x27\x00\x00\x00\x14") // QoS 1, no retain, 20 bytes
 		for name, m := range map[string]mqtt.Message{
 			"wildcard":     {Topic: "a/+"},
@@ -100,7 +100,7 @@ func TestTheWindowBoundsWhatIsUnacknowledged(t *testing.T) {
 		{"the server's Receive Maximum", mqtt.Config{Version: 5, Window: 9}, "\x20\x06\x00\x00\x03\x21\x00\x02"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cl, srv := link(t, nil, c.cfg, c.connack)
 				m := mqtt.Message{Topic: "t", QoS: 1}
 				publish(t, cl, m)
@@ -129,7 +129,7 @@ func TestTheWindowBoundsWhatIsUnacknowledged(t *testing.T) {
 }
 
 func TestAPublisherThatWaitsLearnsOfTheEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		c, srv := link(t, s, mqtt.Config{Window: 1}, connack4)
 		first := publish(t, c, mqtt.Message{Topic: "t", QoS: 1})
@@ -161,7 +161,7 @@ func TestAPublisherThatWaitsLearnsOfTheEnd(t *testing.T) {
 }
 
 func TestThePayloadIsCopied(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		c, srv := link(t, s, mqtt.Config{}, connack4)
 		b := []byte("x")
@@ -178,7 +178,7 @@ func TestThePayloadIsCopied(t *testing.T) {
 }
 
 func TestPublishAs(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		m := mqtt.Message{Topic: "t", QoS: 1}
 		for _, bad := range []struct {
@@ -232,7 +232,7 @@ func TestAnswersThatWereNotDue(t *testing.T) {
 		"PUBCOMP for an unknown message": {1, "\x70\x02\x00\x09", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := mqtt.NewSession()
 				cl, srv := link(t, s, mqtt.Config{}, connack4)
 				publish(t, cl, mqtt.Message{Topic: "t", QoS: c.qos})
@@ -253,7 +253,7 @@ func TestAnswersThatWereNotDue(t *testing.T) {
 }
 
 func TestAPubrecOfNothingIsReleased(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{Version: 5}, connack5)
 		srv.send("\x50\x02\x00\x09")
 		srv.expect("\x62\x03\x00\x09\x92")

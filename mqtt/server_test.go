@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"edged/mqtt"
@@ -18,21 +17,24 @@ type server struct {
 	nc net.Conn
 }
 
-// expect reads exactly want.
+// expect reads exactly want. It may be called from any goroutine; a mismatch ends the connection.
 func (s *server) expect(want string) {
 	s.t.Helper()
 	b := make([]byte, len(want))
 	n, err := io.ReadFull(s.nc, b)
 	if err != nil || string(b) != want {
-		s.t.Fatalf("the client wrote\n% x (%v), want\n% x", b[:n], err, want)
+		s.t.Errorf("the client wrote\n% x (%v), want\n% x", b[:n], err, want)
+		if err := s.nc.Close(); err != nil {
+			s.t.Error(err)
+		}
 	}
 }
 
-// send writes all of b.
+// send writes all of b. It may be called from any goroutine.
 func (s *server) send(b string) {
 	s.t.Helper()
 	if _, err := io.WriteString(s.nc, b); err != nil {
-		s.t.Fatalf("write % x to the client: %v", b, err)
+		s.t.Errorf("write % x to the client: %v", b, err)
 	}
 }
 
@@ -99,12 +101,6 @@ func link(t *testing.T, s *mqtt.Session, cfg mqtt.Config, connack string) (*mqtt
 	}
 	<-answered
 	return c, srv
-}
-
-// bubble runs a test in virtual time.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
 }
 
 // drop ends a client from our side and waits for it.

@@ -30,7 +30,7 @@ func leaveBehind(t *testing.T, s *mqtt.Session) (all []*mqtt.Pending) {
 }
 
 func TestResendWhenTheSessionIsPresent(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		all := leaveBehind(t, s)
 		c, srv := link(t, s, mqtt.Config{}, present4)
@@ -47,7 +47,7 @@ func TestResendWhenTheSessionIsPresent(t *testing.T) {
 }
 
 func TestResendWhenTheSessionIsLost(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		all := leaveBehind(t, s)
 		c, srv := link(t, s, mqtt.Config{}, connack4)
@@ -63,7 +63,7 @@ func TestResendWhenTheSessionIsLost(t *testing.T) {
 }
 
 func TestAChosenIdentifierSurvivesALostSession(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		c, srv := link(t, s, mqtt.Config{}, connack4)
 		if _, err := c.PublishAs(t.Context(), 77, mqtt.Message{Topic: "t", QoS: 1}, false); err != nil {
@@ -80,7 +80,7 @@ func TestAChosenIdentifierSurvivesALostSession(t *testing.T) {
 // The server's Receive Maximum has become 1: the rest waits, and a new message waits behind it, at QoS 0 too. PUBREL
 // needs no place.
 func TestResendKeepsToASmallerWindow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		leaveBehind(t, s)
 		c, srv := link(t, s, mqtt.Config{Version: 5}, "\x20\x06\x01\x00\x03\x21\x00\x01")
@@ -101,8 +101,23 @@ func TestResendKeepsToASmallerWindow(t *testing.T) {
 	})
 }
 
+func TestAnAcknowledgementOfWhatIsNotOnTheWireDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mqtt.NewSession()
+		all := leaveBehind(t, s)
+		c, srv := link(t, s, mqtt.Config{Window: 1}, present4)
+		srv.expect("\x3a\x06\x00\x01t\x00\x01a")
+		srv.send("\x40\x02\x00\x04")
+		srv.silent(time.Second)
+		if isDone(all[3]) || s.Unacknowledged() != 4 {
+			t.Errorf("settled: %t, %d unacknowledged", isDone(all[3]), s.Unacknowledged())
+		}
+		drop(t, c)
+	})
+}
+
 func TestResendLeavesOutWhatTheServerNoLongerTakes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		all := leaveBehind(t, s)
 		c, srv := link(t, s, mqtt.Config{Version: 5}, "\x20\x05\x00\x00\x02\x24\x01") // QoS 1 at most, session lost
@@ -122,7 +137,7 @@ func TestResendLeavesOutWhatTheServerNoLongerTakes(t *testing.T) {
 
 // Expiry runs on while there is no connection, and a message that was sent once is sent again even when it is over.
 func TestExpiryGoesOn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		c, srv := link(t, s, mqtt.Config{Version: 5}, connack5)
 		publish(t, c, mqtt.Message{Topic: "t", QoS: 1, Expiry: 10 * time.Second})
@@ -141,7 +156,7 @@ func TestExpiryGoesOn(t *testing.T) {
 
 // Identifiers go round and leave out those in use.
 func TestIdentifiersAreNotUsedTwice(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		p := publish(t, c, mqtt.Message{Topic: "t", QoS: 1})
 		srv.expect("\x32\x05\x00\x01t\x00\x01")
@@ -160,7 +175,7 @@ func TestIdentifiersAreNotUsedTwice(t *testing.T) {
 }
 
 func TestTheSessionIsFreeOnceDone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := mqtt.NewSession()
 		for i := range 5 {
 			c, srv := link(t, s, mqtt.Config{}, connack4)

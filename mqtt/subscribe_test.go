@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edged/mqtt"
@@ -22,15 +23,21 @@ func TestSubscribe(t *testing.T) {
 		codes           string
 		refused         byte
 	}{
-		{"3.1.1", 4, 9, []mqtt.Subscription{{Filter: "a/#", QoS: 1, NoLocal: true}, {Filter: "b", QoS: 2}},
-			"\x82\x0c\xff\xff\x00\x03a/#\x01\x00\x01b\x02", "\x90\x04\xff\xff\x01\x00", "\x01\x00", 0},
-		{"5", 5, 300, []mqtt.Subscription{{Filter: "a", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: 1}},
-			"\x82\x0a\xff\xff\x03\x0b\xac\x02\x00\x01a\x1d", "\x90\x04\xff\xff\x00\x01", "\x01", 0},
+		{
+			"3.1.1", 4, 9,
+			[]mqtt.Subscription{{Filter: "a/#", QoS: 1, NoLocal: true}, {Filter: "b", QoS: 2}},
+			"\x82\x0c\xff\xff\x00\x03a/#\x01\x00\x01b\x02", "\x90\x04\xff\xff\x01\x00", "\x01\x00", 0,
+		},
+		{
+			"5", 5, 300,
+			[]mqtt.Subscription{{Filter: "a", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: 1}},
+			"\x82\x0a\xff\xff\x03\x0b\xac\x02\x00\x01a\x1d", "\x90\x04\xff\xff\x00\x01", "\x01", 0,
+		},
 		{"one refused", 4, 0, []mqtt.Subscription{{Filter: "a"}, {Filter: "b"}}, "\x82\x0a\xff\xff\x00\x01a\x00\x00\x01b\x00", "\x90\x04\xff\xff\x00\x80", "\x00\x80", 0x80},
 		{"refused in 5", 5, 0, []mqtt.Subscription{{Filter: "a"}}, "\x82\x07\xff\xff\x00\x00\x01a\x00", "\x90\x04\xff\xff\x00\x87", "\x87", 0x87},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				connack := connack4
 				if c.version == 5 {
 					connack = connack5
@@ -52,7 +59,7 @@ func TestSubscribe(t *testing.T) {
 }
 
 func TestUnsubscribe(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{Version: 5}, connack5)
 		go func() {
 			srv.expect("\xa2\x08\xff\xff\x00\x00\x03a/#")
@@ -71,7 +78,7 @@ func TestUnsubscribe(t *testing.T) {
 }
 
 func TestSubscribeRefusesWhatIsNotValid(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{Version: 5}, "\x20\x08\x00\x00\x05\x27\x00\x00\x00\x14")
 		for name, subs := range map[string][]mqtt.Subscription{
 			"nothing":         {},
@@ -96,7 +103,7 @@ func TestSubscribeRefusesWhatIsNotValid(t *testing.T) {
 }
 
 func TestSubscribeWithoutAnAnswer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		_, err := c.Subscribe(t.Context(), 0, mqtt.Subscription{Filter: "a"})
 		if !errors.Is(err, mqtt.ErrNoAnswer) {
@@ -105,7 +112,7 @@ func TestSubscribeWithoutAnAnswer(t *testing.T) {
 		drop(t, c)
 		srv.gone()
 	})
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, srv := link(t, nil, mqtt.Config{}, connack4)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -135,7 +142,7 @@ func TestAnAnswerToNoRequestEndsTheConnection(t *testing.T) {
 		"too many codes":     "\x90\x04\xff\xff\x00\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c, srv := link(t, nil, mqtt.Config{}, connack4)
 				go func() {
 					srv.expect("\x82\x06\xff\xff\x00\x01a\x00")

@@ -79,8 +79,10 @@ func DecodeConnect(h byte, body []byte) (*ConnectPacket, *Fault) {
 	}
 	if c.WillFlag {
 		p.Will = &WillPacket{
-			Message: Message{Topic: strings.Clone(c.WillTopic), Payload: bytes.Clone(c.WillPayload), Props: raw,
-				QoS: c.WillQos, Retain: c.WillRetain},
+			Message: Message{
+				Topic: strings.Clone(c.WillTopic), Payload: bytes.Clone(c.WillPayload), Props: raw,
+				QoS: c.WillQos, Retain: c.WillRetain,
+			},
 			Delay: c.WillProperties.WillDelayInterval, Life: c.WillProperties.MessageExpiryInterval,
 		}
 	}

@@ -21,21 +21,36 @@ func TestDecodeConnect(t *testing.T) {
 		{name: "3.1.1", h: 0x10, body: "\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a", want: wire.ConnectPacket{Level: 4, Clean: true, KeepAlive: 60, ClientID: "a"}},
 		{name: "3.1", h: 0x10, body: "\x00\x06MQIsdp\x03\x00\x00\x00\x00\x01a", want: wire.ConnectPacket{Level: 3, ClientID: "a"}},
 		{name: "5 without identifier", h: 0x10, body: "\x00\x04MQTT\x05\x00\x00\x00\x00\x00\x00", want: wire.ConnectPacket{Level: 5}},
-		{name: "user and password", h: 0x10, body: "\x00\x04MQTT\x04\xc0\x00\x00\x00\x01a\x00\x01u\x00\x02p\x00",
-			want: wire.ConnectPacket{Level: 4, ClientID: "a", HasUser: true, User: "u", HasPassword: true, Password: []byte("p\x00")}},
-		{name: "empty password", h: 0x10, body: "\x00\x04MQTT\x04\xc0\x00\x00\x00\x01a\x00\x01u\x00\x00",
-			want: wire.ConnectPacket{Level: 4, ClientID: "a", HasUser: true, User: "u", HasPassword: true, Password: []byte{}}},
-		{name: "password without user in 5", h: 0x10, body: "\x00\x04MQTT\x05\x40\x00\x00\x00\x00\x01a\x00\x01p",
-			want: wire.ConnectPacket{Level: 5, ClientID: "a", HasPassword: true, Password: []byte("p")}},
-		{name: "will", h: 0x10, body: "\x00\x04MQTT\x04\x2c\x00\x00\x00\x01a\x00\x01t\x00\x02hi",
-			want: wire.ConnectPacket{Level: 4, ClientID: "a", Will: &wire.WillPacket{Message: wire.Message{Topic: "t", Payload: []byte("hi"), QoS: 1, Retain: true}}}},
-		{name: "empty will payload", h: 0x10, body: "\x00\x04MQTT\x04\x04\x00\x00\x00\x01a\x00\x01t\x00\x00",
-			want: wire.ConnectPacket{Level: 4, ClientID: "a", Will: &wire.WillPacket{Message: wire.Message{Topic: "t", Payload: []byte{}}}}},
-		{name: "properties", h: 0x10, body: "\x00\x04MQTT\x05\x02\x00\x00\x1b\x11\x00\x00\x0e\x10\x21\x00\x14\x27\x00\x01\x00\x00\x22\x00\x0a\x17\x00\x19\x01\x15\x00\x04SCRA\x00\x01a",
-			want: wire.ConnectPacket{Level: 5, Clean: true, ClientID: "a", SessionExpiry: 3600, ReceiveMaximum: 20, MaximumPacketSize: 65536, TopicAliasMaximum: 10, NoProblemInfo: true, AuthMethod: "SCRA"}},
-		{name: "will properties", h: 0x10, body: "\x00\x04MQTT\x05\x04\x00\x00\x00\x00\x01a\x13\x18\x00\x00\x00\x05\x01\x01\x02\x00\x00\x00\x09\x26\x00\x01k\x00\x01v\x00\x01t\x00\x01p",
+		{
+			name: "user and password", h: 0x10, body: "\x00\x04MQTT\x04\xc0\x00\x00\x00\x01a\x00\x01u\x00\x02p\x00",
+			want: wire.ConnectPacket{Level: 4, ClientID: "a", HasUser: true, User: "u", HasPassword: true, Password: []byte("p\x00")},
+		},
+		{
+			name: "empty password", h: 0x10, body: "\x00\x04MQTT\x04\xc0\x00\x00\x00\x01a\x00\x01u\x00\x00",
+			want: wire.ConnectPacket{Level: 4, ClientID: "a", HasUser: true, User: "u", HasPassword: true, Password: []byte{}},
+		},
+		{
+			name: "password without user in 5", h: 0x10, body: "\x00\x04MQTT\x05\x40\x00\x00\x00\x00\x01a\x00\x01p",
+			want: wire.ConnectPacket{Level: 5, ClientID: "a", HasPassword: true, Password: []byte("p")},
+		},
+		{
+			name: "will", h: 0x10, body: "\x00\x04MQTT\x04\x2c\x00\x00\x00\x01a\x00\x01t\x00\x02hi",
+			want: wire.ConnectPacket{Level: 4, ClientID: "a", Will: &wire.WillPacket{Message: wire.Message{Topic: "t", Payload: []byte("hi"), QoS: 1, Retain: true}}},
+		},
+		{
+			name: "empty will payload", h: 0x10, body: "\x00\x04MQTT\x04\x04\x00\x00\x00\x01a\x00\x01t\x00\x00",
+			want: wire.ConnectPacket{Level: 4, ClientID: "a", Will: &wire.WillPacket{Message: wire.Message{Topic: "t", Payload: []byte{}}}},
+		},
+		{
+			name: "properties", h: 0x10, body: "\x00\x04MQTT\x05\x02\x00\x00\x1b\x11\x00\x00\x0e\x10\x21\x00\x14\x27\x00\x01\x00\x00\x22\x00\x0a\x17\x00\x19\x01\x15\x00\x04SCRA\x00\x01a",
+			want: wire.ConnectPacket{Level: 5, Clean: true, ClientID: "a", SessionExpiry: 3600, ReceiveMaximum: 20, MaximumPacketSize: 65536, TopicAliasMaximum: 10, NoProblemInfo: true, AuthMethod: "SCRA"},
+		},
+		{
+			name: "will properties", h: 0x10, body: "\x00\x04MQTT\x05\x04\x00\x00\x00\x00\x01a\x13\x18\x00\x00\x00\x05\x01\x01\x02\x00\x00\x00\x09\x26\x00\x01k\x00\x01v\x00\x01t\x00\x01p",
 			want: wire.ConnectPacket{Level: 5, ClientID: "a", Will: &wire.WillPacket{
-				Message: wire.Message{Topic: "t", Payload: []byte("p"), Props: []byte("\x01\x01\x26\x00\x01k\x00\x01v")}, Delay: 5, Life: 9}}},
+				Message: wire.Message{Topic: "t", Payload: []byte("p"), Props: []byte("\x01\x01\x26\x00\x01k\x00\x01v")}, Delay: 5, Life: 9,
+			}},
+		},
 		{name: "level 6", h: 0x10, body: "\x00\x04MQTT\x06\xff"},
 		{name: "a bridge's level", h: 0x10, body: "\x00\x04MQTT\x84\x02\x00\x3c\x00\x01a"},
 		{name: "MQTT at level 3", h: 0x10, body: "\x00\x04MQTT\x03\x02\x00\x3c\x00\x01a"},
@@ -84,8 +99,10 @@ func TestDecodeConnect(t *testing.T) {
 
 func TestAppendConnectIsReadBack(t *testing.T) {
 	full := func(level byte) *wire.ConnectPacket {
-		return &wire.ConnectPacket{Level: level, Clean: true, KeepAlive: 30, ClientID: "edged-dev-air", HasUser: true, User: "ü", HasPassword: true,
-			Password: []byte{0, 1}, Will: &wire.WillPacket{Message: wire.Message{Topic: "a/b", Payload: []byte("offline"), QoS: 2, Retain: true}}}
+		return &wire.ConnectPacket{
+			Level: level, Clean: true, KeepAlive: 30, ClientID: "edged-dev-air", HasUser: true, User: "ü", HasPassword: true,
+			Password: []byte{0, 1}, Will: &wire.WillPacket{Message: wire.Message{Topic: "a/b", Payload: []byte("offline"), QoS: 2, Retain: true}},
+		}
 	}
 	five := full(5)
 	five.SessionExpiry, five.ReceiveMaximum, five.MaximumPacketSize, five.NoProblemInfo = 3600, 20, 1<<20, true
@@ -119,9 +136,11 @@ func TestAppendConnectLeavesOutBadWillProperties(t *testing.T) {
 }
 
 func TestConnack(t *testing.T) {
-	full := &wire.ConnackPacket{SessionPresent: true, SessionExpiry: new(uint32(9)), ReceiveMaximum: 20, MaximumQoS: new(byte(1)), NoRetain: true,
+	full := &wire.ConnackPacket{
+		SessionPresent: true, SessionExpiry: new(uint32(9)), ReceiveMaximum: 20, MaximumQoS: new(byte(1)), NoRetain: true,
 		MaximumPacketSize: 1000, AssignedClientID: "id", TopicAliasMaximum: 10, Reason: "because", ServerKeepAlive: new(uint16(0)),
-		NoWildcards: true, NoSubIDs: true, NoShared: true}
+		NoWildcards: true, NoSubIDs: true, NoShared: true,
+	}
 	for _, c := range []struct {
 		name    string
 		version byte
@@ -154,7 +173,8 @@ func TestConnack(t *testing.T) {
 
 func TestSubscribeIsReadBack(t *testing.T) {
 	p := &wire.SubscribePacket{ID: 300, SubscriptionID: 268435455, Filters: []wire.Subscription{
-		{Filter: "edged/+/set", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: 2}, {Filter: "$share/g/#", QoS: 2}, {Filter: "höhe"}}}
+		{Filter: "edged/+/set", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: 2}, {Filter: "$share/g/#", QoS: 2}, {Filter: "höhe"},
+	}}
 	plain := &wire.SubscribePacket{ID: 300, Filters: []wire.Subscription{{Filter: "edged/+/set", QoS: 1}, {Filter: "$share/g/#", QoS: 2}, {Filter: "höhe"}}}
 	for version, want := range map[byte]*wire.SubscribePacket{3: plain, 4: plain, 5: p} {
 		b := wire.AppendSubscribe(nil, p, version)

@@ -118,7 +118,7 @@ func scan(b []byte, where place, see func(id byte, raw []byte, n uint32) *Fault)
 		if int(id) >= len(properties) || properties[id].shape == absent {
 			return nil, fault(Malformed, "an unknown property")
 		}
-		p := &properties[id]
+		p := properties[id]
 		if p.in&(1<<where) == 0 {
 			return nil, fault(ProtocolError, "a property that does not belong here")
 		}
@@ -154,7 +154,7 @@ func scan(b []byte, where place, see func(id byte, raw []byte, n uint32) *Fault)
 }
 
 // valueOf reads a property's value: its length, and its number if it is one.
-func valueOf(b []byte, p *property) (l int, v uint32, f *Fault) {
+func valueOf(b []byte, p property) (l int, v uint32, f *Fault) {
 	switch p.shape {
 	case one, two, four:
 		if l = 1 << (p.shape - one); len(b) < l {
@@ -173,7 +173,7 @@ func valueOf(b []byte, p *property) (l int, v uint32, f *Fault) {
 		return stringsOf(b, p.shape)
 	}
 	if v < p.lo || p.hi > 0 && v > p.hi {
-		if p == &properties[propAlias] {
+		if p.in == pubs { // the only number that is of PUBLISH alone
 			return 0, 0, fault(AliasInvalid, "topic alias 0")
 		}
 		return 0, 0, fault(ProtocolError, "a property's value is out of range")

@@ -65,31 +65,10 @@ func ReadPublish(h byte, body []byte, version byte, server bool, now int64, scra
 	}
 	isText := false
 	if version == 5 {
-		where := place(Publish)
-		if server {
-			where |= fromServer
-		}
-		rest, f := scan(b, where, func(id byte, raw []byte, v uint32) *Fault {
-			switch id {
-			case propAlias:
-				p.Alias = uint16(v)
-				return nil
-			case propExpiry:
-				p.Expires = now + int64(v)
-				return nil
-			case propSubID:
-				p.SubIDs = append(p.SubIDs, v)
-				return nil
-			case propFormat:
-				isText = v == 1
-			}
-			scratch = append(scratch, raw...)
-			return nil
-		})
-		if f != nil {
+		var f *Fault
+		if b, isText, f = p.readProperties(b, server, now, scratch); f != nil {
 			return f
 		}
-		b, p.Props = rest, scratch
 	}
 	if !ValidTopic(name) && (len(name) > 0 || p.Alias == 0) {
 		if !validText(name) {
@@ -104,6 +83,33 @@ func ReadPublish(h byte, body []byte, version byte, server bool, now int64, scra
 		return fault(PayloadInvalid, "the payload is not the UTF-8 that it claims to be")
 	}
 	return nil
+}
+
+// readProperties reads the properties at the head of b. isText is what they say of the payload.
+func (p *Inbound) readProperties(b []byte, server bool, now int64, scratch []byte) (rest []byte, isText bool, f *Fault) {
+	where := place(Publish)
+	if server {
+		where |= fromServer
+	}
+	rest, f = scan(b, where, func(id byte, raw []byte, v uint32) *Fault {
+		switch id {
+		case propAlias:
+			p.Alias = uint16(v)
+			return nil
+		case propExpiry:
+			p.Expires = now + int64(v)
+			return nil
+		case propSubID:
+			p.SubIDs = append(p.SubIDs, v)
+			return nil
+		case propFormat:
+			isText = v == 1
+		}
+		scratch = append(scratch, raw...)
+		return nil
+	})
+	p.Props = scratch
+	return rest, isText, f
 }
 
 // AppendPublish appends a PUBLISH for one receiver: its version, its QoS and identifier (0 at QoS 0), and the

@@ -28,16 +28,26 @@ func TestReadPublish(t *testing.T) {
 		{name: "QoS 1 again", h: 0x3a, body: "\x00\x01a\x01\x02x", version: 3, want: wire.Inbound{Topic: []byte("a"), ID: 258, Dup: true, Message: wire.Message{Payload: []byte("x"), QoS: 1}}},
 		{name: "QoS 2 of MQTT 5", h: 0x34, body: "\x00\x01a\x00\x01\x00x", version: 5, want: wire.Inbound{Topic: []byte("a"), ID: 1, Message: wire.Message{Payload: []byte("x"), QoS: 2}}},
 		{name: "alias without topic", h: 0x30, body: "\x00\x00\x03\x23\x00\x07x", version: 5, want: wire.Inbound{Topic: []byte{}, Alias: 7, Message: wire.Message{Payload: []byte("x")}}},
-		{name: "expiry is taken out", h: 0x30, body: "\x00\x01a\x0a\x02\x00\x00\x00\x09\x03\x00\x02ctx", version: 5, props: "\x03\x00\x02ct",
-			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("x"), Expires: 1009}}},
-		{name: "format and user properties travel on", h: 0x30, body: "\x00\x01a\x10\x01\x01\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01wx", version: 5,
-			props: "\x01\x01\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w", want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("x")}}},
-		{name: "subscription identifiers from a server", h: 0x30, body: "\x00\x01a\x05\x0b\x01\x0b\x80\x01x", version: 5, server: true,
-			want: wire.Inbound{Topic: []byte("a"), SubIDs: []uint32{1, 128}, Message: wire.Message{Payload: []byte("x")}}},
-		{name: "a lie about UTF-8 from a server", h: 0x30, body: "\x00\x01a\x02\x01\x01\xff", version: 5, server: true, props: "\x01\x01",
-			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("\xff")}}},
-		{name: "U+0000 in a payload of text", h: 0x30, body: "\x00\x01a\x02\x01\x01\x00", version: 5, props: "\x01\x01",
-			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte{0}}}},
+		{
+			name: "expiry is taken out", h: 0x30, body: "\x00\x01a\x0a\x02\x00\x00\x00\x09\x03\x00\x02ctx", version: 5, props: "\x03\x00\x02ct",
+			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("x"), Expires: 1009}},
+		},
+		{
+			name: "format and user properties travel on", h: 0x30, body: "\x00\x01a\x10\x01\x01\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01wx", version: 5,
+			props: "\x01\x01\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w", want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("x")}},
+		},
+		{
+			name: "subscription identifiers from a server", h: 0x30, body: "\x00\x01a\x05\x0b\x01\x0b\x80\x01x", version: 5, server: true,
+			want: wire.Inbound{Topic: []byte("a"), SubIDs: []uint32{1, 128}, Message: wire.Message{Payload: []byte("x")}},
+		},
+		{
+			name: "a lie about UTF-8 from a server", h: 0x30, body: "\x00\x01a\x02\x01\x01\xff", version: 5, server: true, props: "\x01\x01",
+			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte("\xff")}},
+		},
+		{
+			name: "U+0000 in a payload of text", h: 0x30, body: "\x00\x01a\x02\x01\x01\x00", version: 5, props: "\x01\x01",
+			want: wire.Inbound{Topic: []byte("a"), Message: wire.Message{Payload: []byte{0}}},
+		},
 
 		{name: "QoS 3", h: 0x36, body: "\x00\x01a\x00\x01x", version: 4, code: wire.Malformed},
 		{name: "DUP at QoS 0", h: 0x38, body: "\x00\x01ax", version: 4, code: wire.Malformed},

@@ -58,8 +58,10 @@ func AppendSubscribe(b []byte, p *SubscribePacket, version byte) []byte {
 		pk.Properties.SubscriptionIdentifier = []int{int(p.SubscriptionID)}
 	}
 	for _, s := range p.Filters {
-		pk.Filters = append(pk.Filters, packets.Subscription{Filter: s.Filter, Qos: s.QoS, NoLocal: s.NoLocal,
-			RetainAsPublished: s.RetainAsPublished, RetainHandling: s.RetainHandling})
+		pk.Filters = append(pk.Filters, packets.Subscription{
+			Filter: s.Filter, Qos: s.QoS, NoLocal: s.NoLocal,
+			RetainAsPublished: s.RetainAsPublished, RetainHandling: s.RetainHandling,
+		})
 	}
 	return encoded(b, pk.SubscribeEncode)
 }
