@@ -185,9 +185,14 @@ func (r *rig) run() {
 	synctest.Wait()
 }
 
-func (r *rig) halt() {
+// end stops the bridge alone.
+func (r *rig) end() {
 	r.stop()
 	<-r.ended
+}
+
+func (r *rig) halt() {
+	r.end()
 	r.broker.serving.Wait()
 }
 

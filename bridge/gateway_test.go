@@ -255,7 +255,7 @@ func TestDiscovery(t *testing.T) {
 				if name == "line" { // it tells of its readings as it goes
 					h.run()
 					h.send(`{"temperature":1,"raw":2,"open":true,"name":"x","count":3}` + "\n")
-					defer h.halt()
+					defer h.end()
 				}
 				got, _ := h.broker.keeps("homeassistant/device/edged_gw_dev/config")
 				golden(t, name, got)

@@ -93,17 +93,25 @@ func (l *link) connect(ctx context.Context, down time.Time) error {
 	if err != nil {
 		return err
 	}
-	if len(l.subscribe) > 0 {
-		if _, err := c.Subscribe(ctx, 0, l.subscribe...); err != nil {
-			return errors.Join(err, c.Close())
-		}
-	}
-	close(queued)
+	// The answer waits for the broker's disk. What there is to publish does not wait for the answer: a disk that takes
+	// nothing must not take a device offline.
+	go l.ask(ctx, c, queued)
 	l.client = c
 	if l.greet != nil {
 		l.greet()
 	}
 	return nil
+}
+
+// ask subscribes, and tells that what comes is live from then on. It ends with the connection at the latest.
+func (l *link) ask(ctx context.Context, c *mqtt.Client, live chan<- struct{}) {
+	defer close(live)
+	if len(l.subscribe) == 0 {
+		return
+	}
+	if _, err := c.Subscribe(ctx, 0, l.subscribe...); err != nil && ctx.Err() == nil {
+		l.log.Warn("the broker does not confirm the subscription", "err", err)
+	}
 }
 
 // age is how old a message at most is that came right after a connection was lost at down.
