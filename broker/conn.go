@@ -21,7 +21,8 @@ type conn struct {
 	b       *Broker
 	nc      net.Conn
 	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
-	who     *principal             // who the client is; fixed for an in-process client, for others from CONNECT on
+	inside  bool                   // the client is in this process
+	who     *principal             // who the client is; for one from outside from CONNECT on
 	address string                 // of the peer, without port; "" for an in-process client
 	since   time.Time
 	cancel  context.CancelFunc // ends its waiting for the disk
@@ -69,7 +70,7 @@ type dueAck struct {
 }
 
 func newConn(b *Broker, nc net.Conn, who *principal) *conn {
-	c := &conn{b: b, nc: nc, who: who, since: time.Now(), ackRoom: make(chan struct{}, 1)}
+	c := &conn{b: b, nc: nc, who: who, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1)}
 	switch x := nc.(type) {
 	case *pipeEnd:
 		c.tryOut = x.TryWrite
@@ -110,9 +111,6 @@ func tryRaw(raw syscall.RawConn) func(p []byte) int {
 		return n
 	}
 }
-
-// inside tells whether the client is in this process.
-func (c *conn) inside() bool { return c.who != nil && c.who.inside }
 
 // added puts the connection into the round, unless it is in somebody's. c.mu is held.
 func (c *conn) added(r *session.Round, n int) {
@@ -299,7 +297,7 @@ func (c *conn) closeAfter(r *session.Round, p []byte) {
 
 // peer names the client in the log.
 func (c *conn) peer() string {
-	if c.inside() {
+	if c.inside {
 		return "inside"
 	}
 	return c.nc.RemoteAddr().String()

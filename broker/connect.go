@@ -40,6 +40,8 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 		c.b.log.Warn("a client was refused", "code", "E402", "peer", c.peer(), "client_id", p.ClientID)
 		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
 	}
+	c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
+	c.maxSize = int(p.MaximumPacketSize)
 	unlock := c.b.setup.lock(p.ClientID)
 	defer unlock()
 	if code := c.b.enlist(c, p.ClientID); code != 0 {
@@ -77,7 +79,7 @@ func (b *Broker) enlist(c *conn, clientID string) (code byte) {
 	switch {
 	case stopping:
 		return wire.ServerUnavailable
-	case c.inside():
+	case c.inside:
 	case outside >= b.cfg.Limits.Clients && (s == nil || !connected(s)): // who takes over takes no place
 		return wire.ServerBusy
 	case s == nil && sessions >= maxSessions:
@@ -90,7 +92,7 @@ func (b *Broker) enlist(c *conn, clientID string) (code byte) {
 	}
 	c.admitted = true
 	b.count(c, -1)
-	if !c.inside() {
+	if !c.inside {
 		b.outside++
 	}
 	return 0
@@ -119,8 +121,6 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 	if s == nil {
 		s = b.create(p.ClientID, c.who.name, expiry > 0)
 	}
-	c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
-	c.maxSize = int(p.MaximumPacketSize)
 
 	s.Lock()
 	defer s.Unlock()

@@ -99,7 +99,7 @@ func (b *Broker) enter(c *conn) bool {
 
 // count counts a connection that has not finished CONNECT. b.mu is held.
 func (b *Broker) count(c *conn, n int) {
-	if !c.inside() {
+	if !c.inside {
 		b.silent += n
 	}
 }
@@ -122,7 +122,7 @@ func (b *Broker) tooMany(c *conn) bool {
 func (b *Broker) longestSilent(n int) []*conn {
 	var all []*conn
 	for c := range b.conns {
-		if !c.admitted && !c.inside() {
+		if !c.admitted && !c.inside {
 			all = append(all, c)
 		}
 	}
@@ -154,7 +154,7 @@ func (b *Broker) ended(c *conn) {
 	switch {
 	case !c.admitted:
 		b.count(c, -1)
-	case !c.inside():
+	case !c.inside:
 		b.outside--
 	}
 }
