@@ -13,12 +13,12 @@ import (
 	"edged/broker"
 )
 
-// The widest that limits may be set to: what an int holds on every machine, MQTT's largest packet, a century.
+// The widest that a key can be, whatever the part says that it belongs to: what an int holds on every machine, a
+// century, and more than a disk has.
 const (
-	most       = math.MaxInt32
-	mostPacket = 268435455
-	century    = 36500 * 24 * time.Hour
-	mostDisk   = 1 << 50
+	most     = math.MaxInt32
+	century  = 36500 * 24 * time.Hour
+	mostDisk = 1 << 50
 )
 
 func brokerFields(c *broker.Config) []field {
@@ -32,18 +32,18 @@ func brokerFields(c *broker.Config) []field {
 
 func limitFields(l *broker.Limits) []field {
 	return append([]field{
-		{"clients", whole(&l.Clients, 1, most)},
-		{"preauth", whole(&l.Preauth, 1, most)},
-		{"preauth_per_address", whole(&l.PreauthPerAddress, 1, most)},
-		{"connect_timeout", duration(&l.ConnectTimeout, 100*time.Millisecond, time.Hour)},
-		{"packet", size(&l.Packet, 1<<10, mostPacket)},
-		{"topic_levels", whole(&l.TopicLevels, 1, math.MaxUint16)},
-		{"subscriptions_per_client", whole(&l.SubscriptionsPerClient, 1, most)},
-		{"retained", whole(&l.Retained, 1, most)},
-		{"retained_bytes", size(&l.RetainedBytes, 1<<10, most)},
-		{"session_expiry", duration(&l.SessionExpiry, time.Second, century)},
-		{"session_queue", size(&l.SessionQueue, 1<<10, mostDisk)},
-		{"journal", size(&l.Journal, 1<<20, mostDisk)},
+		{"clients", count(&l.Clients)},
+		{"preauth", count(&l.Preauth)},
+		{"preauth_per_address", count(&l.PreauthPerAddress)},
+		{"connect_timeout", duration(&l.ConnectTimeout, 0, century)},
+		{"packet", size(&l.Packet, 0, most)},
+		{"topic_levels", count(&l.TopicLevels)},
+		{"subscriptions_per_client", count(&l.SubscriptionsPerClient)},
+		{"retained", count(&l.Retained)},
+		{"retained_bytes", size(&l.RetainedBytes, 0, most)},
+		{"session_expiry", duration(&l.SessionExpiry, 0, century)},
+		{"session_queue", size(&l.SessionQueue, 0, mostDisk)},
+		{"journal", size(&l.Journal, 0, mostDisk)},
 	}, later("memory")...)
 }
 

@@ -32,6 +32,11 @@ func (v value) device(name string) bridge.Config {
 	if drv == nil {
 		return c
 	}
+	for _, o := range drv.Options {
+		if o.Required {
+			v.need(o.Name, o.Text)
+		}
+	}
 	drv.Validate(c.Options, v.reported)
 	if c.Port == "sim" && drv.Simulate == nil {
 		v.kid("port").bad(fmt.Sprintf("driver %q has no simulator", drv.Name), "")

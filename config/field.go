@@ -33,7 +33,21 @@ func boolean(to *bool) func(value) {
 	}
 }
 
-// whole reads a whole number from lowest on.
+// count reads a whole number whose range is its part's business.
+func count(to *int) func(value) {
+	return func(v value) {
+		n, ok := v.whole()
+		switch {
+		case !ok:
+		case n < math.MinInt32 || n > math.MaxInt32:
+			v.bad(fmt.Sprintf("%d is out of range", n), "")
+		default:
+			*to = int(n)
+		}
+	}
+}
+
+// whole reads a whole number from lowest to highest.
 func whole[T int | byte](to *T, lowest, highest int64) func(value) {
 	return func(v value) {
 		n, ok := v.whole()

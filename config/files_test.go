@@ -49,7 +49,7 @@ func TestLoadDir(t *testing.T) {
 		{"the table below first", map[string]string{main: "[broker.limits]\nclients = 1\n", a: "[broker]\nanonymous = true\n", b: "[uplink]\nurl=\"mqtt://a\"\n"}, []string{main, a, b}, nil},
 		{"a table in two files", map[string]string{main: "\n[gateway]\nid = \"a\"\n", a: "gateway.tags.x = \"a\"\ngateway.id = \"b\"\n", b: "broker.limits.clients = 0\n"}, nil, []string{
 			"DIR/conf.d/a.toml:2:9: gateway: stands in two files, the other is DIR/edged.toml:2:2; a table stands in one file: move its keys together (E505)",
-			"DIR/conf.d/b.toml:1:25: broker.limits.clients: 0 is out of range; 1 to 2147483647 (E503)"}},
+			"DIR/conf.d/b.toml:1:25: broker.limits.clients: 0 is out of range: use 1 to 1048576 (E503)"}},
 		{"headers in both", map[string]string{main: "[broker]\n[broker.limits]\nclients = 1\n", a: "[broker.limits]\nretained = 1\n[broker]\n"}, nil, []string{
 			"DIR/conf.d/a.toml:1:9: broker.limits: stands in two files, the other is DIR/edged.toml:2:9; a table stands in one file: move its keys together (E505)",
 			"DIR/conf.d/a.toml:3:2: broker: stands in two files, the other is DIR/edged.toml:1:2; a table stands in one file: move its keys together (E505)"}},

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,17 +20,22 @@ func (c *check) validate(cfg *Config, root *node) {
 	top.part(cfg.Broker, "broker")
 	if cfg.Uplink != nil {
 		top.part(*cfg.Uplink, "uplink")
+		top.queue(cfg)
 	}
 	for _, d := range cfg.Devices {
 		top.part(d, "device", d.Name)
 	}
 }
 
-func (v value) part(p any, table ...string) {
-	part, ok := p.(validator)
-	if !ok {
-		return
+// queue reports what may wait for the cloud when the broker's journal has no room for it.
+func (v value) queue(cfg *Config) {
+	size, journal := cfg.Uplink.QueueSize, cfg.Broker.Limits.Journal
+	if size > journal && v.has("uplink") {
+		v.kid("uplink").reported("queue.size", fmt.Sprintf("%s does not fit into journal of [broker.limits], %s", FormatSize(size), FormatSize(journal)))
 	}
+}
+
+func (v value) part(part validator, table ...string) {
 	for _, name := range table {
 		if !v.has(name) {
 			return
@@ -46,11 +52,11 @@ func (v value) reported(key, problem string) {
 	if m := regexp.MustCompile(`^(?s)(.*?)\s*\((E\d{3})\)$`).FindStringSubmatch(problem); m != nil {
 		text, code = m[1], m[2]
 	}
-	table, full, absent := v.node, v.key, false
+	table, full := v.node, v.key
 	for _, name := range strings.Split(key, ".") {
 		name, index, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
 		full = join(full, name)
-		if absent = !v.has(name); absent {
+		if !v.has(name) {
 			break
 		}
 		v = v.kid(name)
@@ -61,9 +67,6 @@ func (v value) reported(key, problem string) {
 	}
 	if v.told[full] {
 		return
-	}
-	if absent && code == BadValue {
-		code = Missing
 	}
 	at := v.node.value
 	if v.node != table && (v.node.kind == inline || v.node.kind == list) {

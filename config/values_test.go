@@ -46,6 +46,12 @@ func TestBrokerValues(t *testing.T) {
 			`e.toml:2:24: broker.listen[1]: "localhost:mqtt" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
 			`e.toml:2:42: broker.listen[2]: "tcp://localhost:1883" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
 			`e.toml:2:66: broker.listen[3]: "localhost:70000" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`}},
+		{"open to the network", "[broker]\nlisten = [\n  \"127.0.0.1:1883\",\n  \"0.0.0.0:1883\", \"[::]:1884\", \":1885\"\n]\n", []string{
+			`e.toml:4:3: broker.listen[1]: "0.0.0.0:1883" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1883" (E410)`,
+			`e.toml:4:19: broker.listen[2]: "[::]:1884" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1884" (E410)`,
+			`e.toml:4:32: broker.listen[3]: ":1885" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1885" (E410)`}},
+		{"a default that another value rules out", "[broker.limits]\njournal = \"32MiB\"\n", []string{
+			`e.toml:1:9: broker.limits.session_queue: 64MiB does not fit into limits.journal, 32MiB (E503)`}},
 		{"listen as a string", "[broker]\nlisten = \"127.0.0.1:1883\"\n", []string{
 			`e.toml:2:10: broker.listen: must be a list of strings, not a string; such as ["127.0.0.1:1883"] (E502)`}},
 		{"durability", "[broker]\ndurability = \"disc\"\nanonymous = \"yes\"\n", []string{
@@ -66,11 +72,11 @@ func TestBrokerValues(t *testing.T) {
 			`e.toml:4:10: broker.limits.packet: "256kB" is not a size; write a whole number and a unit, such as "256KiB", "64MiB" or "1GiB" (E503)`,
 			`e.toml:5:11: broker.limits.journal: "1.5GiB" is not a size; write a whole number and a unit, such as "256KiB", "64MiB" or "1GiB" (E503)`}},
 		{"out of range", "[broker.limits]\nclients = 0\npreauth = -1\nretained = 4294967296\nconnect_timeout = \"0s\"\npacket = \"1GiB\"\ntopic_levels = 1.5\n", []string{
-			`e.toml:2:11: broker.limits.clients: 0 is out of range; 1 to 2147483647 (E503)`,
-			`e.toml:3:11: broker.limits.preauth: -1 is out of range; 1 to 2147483647 (E503)`,
-			`e.toml:4:12: broker.limits.retained: 4294967296 is out of range; 1 to 2147483647 (E503)`,
-			`e.toml:5:19: broker.limits.connect_timeout: "0s" is out of range; "100ms" to "1h" (E503)`,
-			`e.toml:6:10: broker.limits.packet: "1GiB" is out of range; "1KiB" to "262143KiB" (E503)`,
+			`e.toml:2:11: broker.limits.clients: 0 is out of range: use 1 to 1048576 (E503)`,
+			`e.toml:3:11: broker.limits.preauth: -1 is out of range: use 1 to 65536 (E503)`,
+			`e.toml:4:12: broker.limits.retained: 4294967296 is out of range (E503)`,
+			`e.toml:5:19: broker.limits.connect_timeout: 0s is out of range: use 100ms to 1h (E503)`,
+			`e.toml:6:10: broker.limits.packet: 1GiB is out of range: use 1KiB to 1MiB (E503)`,
 			`e.toml:7:16: broker.limits.topic_levels: must be a whole number, not a number (E502)`}},
 	})
 }
@@ -81,7 +87,9 @@ func TestUplinkValues(t *testing.T) {
 		{"smallest", "[uplink]\nurl = \"mqtts://mqtt.example.com:8883\"\n", nil},
 		{"everything", "[uplink]\nurl = [\"mqtts://a:8883\", \"mqtt://b\"]\nversion = \"3.1.1\"\nclient_id = \"x-{gateway}\"\nusername = \"{gateway}\"\n" +
 			"password = \"env:EDGED_TEST_SECRET\"\nkeepalive = \"30s\"\nsend = [\"edged/{gateway}/#\", \"plc/+/x\"]\nreceive = []\nprefix = \"ulm/\"\nqos = 2\ninflight = 1\n" +
-			"queue = { size = \"1GiB\" }\n", nil},
+			"queue = { size = \"512MiB\" }\n", nil},
+		{"more than the journal holds", "[uplink]\nurl = \"mqtt://a\"\nqueue.size = \"513MiB\"\n", []string{
+			`e.toml:3:14: uplink.queue.size: 513MiB does not fit into journal of [broker.limits], 512MiB (E503)`}},
 		{"no url", "[uplink]\nqos = 1\n", []string{
 			`e.toml:1:2: uplink.url: is missing; such as url = "mqtts://mqtt.example.com:8883" (E506)`}},
 		{"empty url list", "[uplink]\nurl = []\n", []string{
@@ -117,7 +125,7 @@ func TestUplinkValues(t *testing.T) {
 			`e.toml:4:12: uplink.inflight: 70000 is out of range; 1 to 65535 (E503)`,
 			`e.toml:5:13: uplink.keepalive: "90.5s" is not in whole seconds; MQTT counts this time in seconds (E503)`}},
 		{"files", "[uplink]\nurl = \"mqtts://a\"\nca = \"ca.pem\"\ncert = \"/nowhere/c.pem\"\n", []string{
-			`e.toml:1:2: uplink.key: is needed besides cert: a client certificate is both (E506)`,
+			`e.toml:1:2: uplink.key: is needed besides cert: a client certificate is both (E503)`,
 			`e.toml:3:6: uplink.ca: "ca.pem" is not an absolute path; begin it with / (E503)`,
 			`e.toml:4:8: uplink.cert: cannot be read: open /nowhere/c.pem: no such file or directory (E503)`}},
 		{"password without a user", "[uplink]\nurl = \"mqtts://a\"\npassword = \"env:EDGED_TEST_SECRET\"\n", []string{
