@@ -208,11 +208,11 @@ func (j *Journal) announce() {
 			failing = err
 		}
 	}
+	j.tell("E601", full, "the disk is full, so publishers at QoS 1 and 2 wait: free some space for "+j.path)
+	j.tell("E602", failing, "the disk cannot be written, so publishers at QoS 1 and 2 wait: look at the disk of "+j.path)
 	if held := full != nil || failing != nil; held == j.Writable() {
 		j.change(func() { j.held = held })
 	}
-	j.tell("E601", full, "the disk is full, so publishers at QoS 1 and 2 wait: free some space for "+j.path)
-	j.tell("E602", failing, "the disk cannot be written, so publishers at QoS 1 and 2 wait: look at the disk of "+j.path)
 }
 
 // tell raises an alarm, or ends it when err is nil.

@@ -66,14 +66,14 @@ func (osFS) OpenDir(path string) (Dir, error) {
 
 func lock(path string, fd *os.File) error {
 	if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil && !errors.Is(err, unix.EROFS) {
-		return fmt.Errorf("write to %s: %w", path, err)
+		return fmt.Errorf("it may not be written: %w", err)
 	}
 	err := unix.Flock(int(fd.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("another process uses %s: stop it, or give this one a directory of its own", path)
+		return errors.New("another process uses it: stop that, or give this one a directory of its own")
 	}
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", path, err)
+		return fmt.Errorf("lock it: %w", err)
 	}
 	return nil
 }

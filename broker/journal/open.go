@@ -23,12 +23,12 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 	}
 	dir, err := system.OpenDir(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err)
 	}
 	j.dir = dir
 	names, err := dir.Names()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: list %s: %w", ErrUnusable, cfg.Dir, err), dir.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err), dir.Close())
 	}
 	j.haveSpare, j.stray = j.sound(names), slices.Contains(names, fillName)
 	r := recovery{j: j, replay: replay, buf: make([]byte, SegmentSize)}
