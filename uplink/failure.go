@@ -16,16 +16,20 @@ import (
 
 // failure is why there is no session, with a code and what to do.
 type failure struct {
-	code string
+	code string // "": none is for that
 	text string
 	err  error // what was seen; nil: the text says all
 }
 
 func (f *failure) Error() string {
-	if f.err == nil {
-		return fmt.Sprintf("%s (%s)", f.text, f.code)
+	s := f.text
+	if f.code != "" {
+		s += " (" + f.code + ")"
 	}
-	return fmt.Sprintf("%s (%s): %v", f.text, f.code, f.err)
+	if f.err != nil {
+		s += ": " + f.err.Error()
+	}
+	return s
 }
 
 func (f *failure) Unwrap() error { return f.err }
@@ -56,6 +60,9 @@ func (u *Uplink) explain(ctx context.Context, l *line, err error) error {
 		return &failure{"E305", fmt.Sprintf("%s speaks TLS; write mqtts:// for this port", l.target), err}
 	case !l.target.tls && string(first) == "HTTP/":
 		return &failure{"E305", plainInstead(l.target, first), err}
+	case l.target.tls && len(first) > 0 && hungUp(err) && u.cfg.Cert == "":
+		// A server that misses our certificate tells so in an alert, which its reset may overtake (TLS 1.3).
+		return &failure{"", fmt.Sprintf("%s hung up before it answered; if it wants a certificate of ours, set uplink.cert and uplink.key", l.target), err}
 	case len(first) == 0 && hungUp(err):
 		if other := u.probe(ctx, l); other != nil {
 			return other

@@ -18,6 +18,10 @@ func watchLinks(ctx context.Context, changed func()) (err error) {
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV6_ROUTE
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		return errors.Join(fmt.Errorf("listen for changes of links: %w", err), unix.Close(fd))
+	}
 	f := os.NewFile(uintptr(fd), "netlink")
 	closing := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { closing <- f.Close() })
@@ -27,10 +31,6 @@ func watchLinks(ctx context.Context, changed func()) (err error) {
 		}
 		err = errors.Join(err, <-closing)
 	}()
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV6_ROUTE
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		return fmt.Errorf("listen for changes of links: %w", err)
-	}
 	buf := make([]byte, 8<<10)
 	for {
 		if _, err := f.Read(buf); err != nil {
