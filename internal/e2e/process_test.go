@@ -141,6 +141,7 @@ type edged struct {
 	port             int // of its broker
 	notify           *net.UnixConn
 	tags             string
+	env              []string
 }
 
 // gateway describes how to start one.
@@ -169,10 +170,23 @@ func (g gateway) launch(t *testing.T) *edged {
 	}
 	e := &edged{dir: g.dir, bin: binary(g.tags), port: g.port, tags: g.tags}
 	e.config = filepath.Join(g.dir, "edged.toml")
-	text := fmt.Sprintf("[broker]\nlisten = [\"127.0.0.1:%d\"]\n%s", g.port, g.config)
+	e.write(t, g.config)
+	e.exec(t)
+	return e
+}
+
+// write writes the configuration file.
+func (e *edged) write(t *testing.T, config string) {
+	t.Helper()
+	text := fmt.Sprintf("[broker]\nlisten = [\"127.0.0.1:%d\"]\n%s", e.port, config)
 	if err := os.WriteFile(e.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// exec starts the process.
+func (e *edged) exec(t *testing.T) {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	var err error
 	e.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -180,10 +194,17 @@ func (g gateway) launch(t *testing.T) *edged {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, e.notify.Close()) })
-	cmd := exec.Command(e.bin, "run", "--config", e.config, "--state", filepath.Join(g.dir, "state"))
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	cmd := exec.Command(e.bin, "run", "--config", e.config, "--state", e.state())
+	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+socket), e.env...)
 	e.process = start(t, cmd)
-	return e
+}
+
+// relaunch starts the gateway again with the file that is there, and more in its environment.
+func (e *edged) relaunch(t *testing.T, env ...string) *edged {
+	t.Helper()
+	again := &edged{dir: e.dir, bin: e.bin, config: e.config, port: e.port, tags: e.tags, env: env}
+	again.exec(t)
+	return again
 }
 
 // ready waits for READY=1 on the notification socket.

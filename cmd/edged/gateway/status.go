@@ -170,7 +170,7 @@ func alarmDo(code string) string {
 	case "E601":
 		return "free space on the disk; edged goes on by itself"
 	case "E602":
-		return "look at the disk (dmesg); edged tries again by itself, and readings still go to local clients"
+		return "look at the disk (dmesg); edged tries again by itself; until then publishers at QoS 1 and 2 wait"
 	case "E603":
 		return "the damaged part was set aside beside the journal; replace the disk if this happens again"
 	}
