@@ -36,6 +36,7 @@ type Bridge struct {
 	mu      sync.Mutex
 	learned map[string]devices.Kind // readings that came, by the driver's name
 	saw     uint64                  // newest seq that the broker has
+	left    time.Time               // when Run last ended; zero: it did not
 }
 
 // New makes the bridge of a device. An error is one of configuration; a port that is not there is none.
@@ -60,9 +61,10 @@ func New(cfg Config, drv *devices.Driver, deps Deps) (*Bridge, error) {
 	deps.Log = deps.Log.With("device", cfg.Name)
 	b := &Bridge{
 		cfg: cfg, drv: drv, deps: deps, topics: topics{deps.Gateway, cfg.Name}, mode: mode,
-		out: newOutbox(unsent), session: mqtt.NewSession(), commands: make(chan command, commandsWaiting),
+		session: mqtt.NewSession(), commands: make(chan command, commandsWaiting),
 		inject: injected(cfg), learned: map[string]devices.Kind{},
 	}
+	b.out = newOutbox(func() int { return max(unacked-b.session.Unacknowledged(), unacked-inFlight) })
 	b.presence = newPresence(Status{Name: cfg.Name, Driver: cfg.Driver, Port: cfg.Port}, b.topics, b.out, deps)
 	return b, nil
 }
@@ -119,6 +121,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 	teller.Wait()
 	unlink()
 	parts.Wait()
+	b.mu.Lock()
+	b.left = time.Now()
+	b.mu.Unlock()
 	// What was published is in the broker's hands or will never be: the numbers that are left are free.
 	return errors.Join(err, <-failed, seq.Close())
 }
@@ -138,6 +143,7 @@ func (b *Bridge) link() *link {
 		// What is retained on `set` is no command. It is not asked for, but refused with an answer when it comes live.
 		subscribe: []mqtt.Subscription{{Filter: b.topics.of("set"), QoS: 1, RetainAsPublished: true, RetainHandling: 2}},
 		greet:     func() { b.presence.greet(b.meta()) },
+		down:      b.left, // Run alone writes it
 		receive:   b.receive,
 		event:     b.deps.Event,
 	}

@@ -192,7 +192,9 @@ func (b *fakeBroker) subscribe(c *fakeClient, p *wire.SubscribePacket) {
 			b.filters[c.id] = append(b.filters[c.id], s.Filter)
 		}
 	}
-	c.out <- wire.AppendSuback(nil, p.ID, codes, 5)
+	if !b.holding {
+		c.out <- wire.AppendSuback(nil, p.ID, codes, 5)
+	}
 	for _, s := range p.Filters {
 		for _, topic := range b.order {
 			if m, ok := b.retained[topic]; ok && s.RetainHandling == 0 && wire.Matches(s.Filter, topic) {

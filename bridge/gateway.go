@@ -97,7 +97,7 @@ func NewGateway(d GatewayDeps) *Gateway {
 		greeted: make(chan struct{}, 1),
 	}
 	g.link = &link{
-		dial: d.Dial, session: mqtt.NewSession(), out: newOutbox(eventsWaiting), log: d.Log,
+		dial: d.Dial, session: mqtt.NewSession(), out: newOutbox(func() int { return eventsWaiting }), log: d.Log,
 		config: mqtt.Config{
 			ClientID: GatewayClient, Version: 5, Clean: true, KeepAlive: 30 * time.Second, Window: inFlight,
 			Will: &mqtt.Will{Message: mqtt.Message{Topic: g.topic("status"), Payload: []byte(offline), QoS: 1, Retain: true}},

@@ -361,7 +361,7 @@ func TestData(t *testing.T) {
 }
 
 func TestOutboxGivesUpTheOldestReadingsOnly(t *testing.T) {
-	o := newOutbox(3)
+	o := newOutbox(func() int { return 3 })
 	var waits sync.WaitGroup
 	for i := range 6 {
 		it := item{data: true}
@@ -390,7 +390,7 @@ func TestOutboxGivesUpTheOldestReadingsOnly(t *testing.T) {
 }
 
 func TestOutboxKeepsTheNewestOfAState(t *testing.T) {
-	o := newOutbox(3)
+	o := newOutbox(func() int { return 3 })
 	for _, text := range []string{"online", "offline"} {
 		i := item{only: "status"}
 		i.Topic = text

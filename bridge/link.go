@@ -7,16 +7,19 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/mqtt"
 )
 
 const (
-	inFlight    = 64              // readings on their way to the broker without acknowledgement; they cannot be given up
-	unsent      = 100 - inFlight  // readings that wait to be sent; beyond, the oldest are given up
+	unacked     = 100             // readings that the broker has not acknowledged; beyond, the oldest that are not sent are given up
+	inFlight    = 64              // of these, how many may be on their way; they cannot be given up
 	goodbye     = time.Second     // how long an orderly end waits for the broker
 	eventWait   = 5 * time.Second // how long data waits for an event that is to come before it
+	backlogTime = 2 * time.Second // what the broker kept for us comes within it, after a connect
 	sessionLife = time.Hour       // how long the broker keeps the session of a device that is gone
 	redialMin   = 100 * time.Millisecond
 	redialMax   = 5 * time.Second
@@ -35,8 +38,10 @@ type link struct {
 	receive   func(mqtt.Message, time.Duration) // a delivery and how old it may be, negative: nobody knows; must not block
 	event     func(Event) <-chan struct{}
 
-	ready  chan struct{} // closed at the first connection; nil: nobody waits
-	client *mqtt.Client  // the present one, or one to go on with
+	ready  chan struct{}  // closed at the first connection; nil: nobody waits
+	down   time.Time      // when the last connection ended; zero: there was none
+	asking sync.WaitGroup // SUBSCRIBE
+	client *mqtt.Client   // the present one, or one to go on with
 }
 
 // run keeps the session until ctx ends, then says goodbye: what the outbox holds by then is published, followed by
@@ -47,16 +52,15 @@ func (l *link) run(ctx, kill context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, cancel) })
 	defer stop()
 	wait := redialMin
-	down := time.Time{} // when the last connection ended; zero: there was none
 	for {
-		err := l.connect(ctx, down)
+		err := l.connect(ctx)
 		if err == nil {
 			wait = redialMin
 			if err = l.pump(ctx, until, kill); err == nil {
 				return nil
 			}
 			l.log.Warn("connection to the broker lost", "err", err)
-			down = time.Now()
+			l.down = time.Now()
 		} else if ctx.Err() == nil {
 			l.log.Warn("connection to the broker refused", "err", err, "in", wait)
 		}
@@ -72,30 +76,37 @@ func (l *link) run(ctx, kill context.Context) error {
 }
 
 // connect opens the session and subscribes.
-func (l *link) connect(ctx context.Context, down time.Time) error {
+func (l *link) connect(ctx context.Context) error {
 	nc, err := l.dial(l.config.ClientID)
 	if err != nil {
 		return err
 	}
 	cfg := l.config
-	queued := make(chan struct{}) // closed once what comes is live
+	var live atomic.Bool // what comes did not wait for us
+	opened := time.Now()
 	if l.receive != nil {
 		cfg.OnMessage = func(d *mqtt.Delivery) {
-			select {
-			case <-queued:
+			if live.Load() || time.Since(opened) > backlogTime {
 				l.receive(d.Message, 0)
-			default:
-				l.receive(d.Message, age(down))
+				return
 			}
+			l.receive(d.Message, age(l.down))
 		}
 	}
-	c, _, err := mqtt.Connect(ctx, nc, l.session, cfg)
+	c, ack, err := mqtt.Connect(ctx, nc, l.session, cfg)
 	if err != nil {
 		return err
 	}
+	if !ack.SessionPresent {
+		live.Store(true)
+	}
 	// The answer waits for the broker's disk. What there is to publish does not wait for the answer: a disk that takes
 	// nothing must not take a device offline.
-	go l.ask(ctx, c, queued)
+	l.asking.Go(func() {
+		if l.ask(ctx, c) {
+			live.Store(true)
+		}
+	})
 	l.client = c
 	if l.greet != nil {
 		l.greet()
@@ -103,15 +114,16 @@ func (l *link) connect(ctx context.Context, down time.Time) error {
 	return nil
 }
 
-// ask subscribes, and tells that what comes is live from then on. It ends with the connection at the latest.
-func (l *link) ask(ctx context.Context, c *mqtt.Client, live chan<- struct{}) {
-	defer close(live)
+// ask subscribes, and says whether that was confirmed. It ends with the connection at the latest.
+func (l *link) ask(ctx context.Context, c *mqtt.Client) bool {
 	if len(l.subscribe) == 0 {
-		return
+		return true
 	}
-	if _, err := c.Subscribe(ctx, 0, l.subscribe...); err != nil && ctx.Err() == nil {
+	_, err := c.Subscribe(ctx, 0, l.subscribe...)
+	if err != nil && ctx.Err() == nil && c.Err() == nil {
 		l.log.Warn("the broker does not confirm the subscription", "err", err)
 	}
+	return err == nil
 }
 
 // age is how old a message at most is that came right after a connection was lost at down.
@@ -125,6 +137,7 @@ func age(down time.Time) time.Duration {
 // pump publishes until the connection ends, which is an error, or ctx does; when until ends first the connection is dropped.
 func (l *link) pump(ctx, until, kill context.Context) error {
 	c := l.client
+	defer l.asking.Wait() // every way out has ended the connection
 	defer func() { l.client = nil }()
 	for {
 		i, ok := l.out.pop()

@@ -27,7 +27,7 @@ func (i item) settle() {
 // outbox is what waits to be published, in order. The port is read whatever the broker does: of readings, the oldest
 // are given up beyond the bound.
 type outbox struct {
-	bound int           // of readings that wait here
+	bound func() int    // of readings that wait here
 	wake  chan struct{} // holds one: there is something
 
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ type outbox struct {
 	given uint64
 }
 
-func newOutbox(bound int) *outbox { return &outbox{bound: bound, wake: make(chan struct{}, 1)} }
+func newOutbox(bound func() int) *outbox { return &outbox{bound: bound, wake: make(chan struct{}, 1)} }
 
 // push puts an item at the end.
 func (o *outbox) push(i item) {
@@ -55,7 +55,7 @@ func (o *outbox) push(i item) {
 
 // trim gives up the oldest readings beyond the bound.
 func (o *outbox) trim() {
-	for k := 0; o.data > o.bound; {
+	for k, bound := 0, o.bound(); o.data > bound; {
 		if !o.items[k].data {
 			k++
 			continue
@@ -120,10 +120,11 @@ func (o *outbox) back(i item) {
 	o.trim()
 }
 
-func (o *outbox) empty() bool {
+// waiting returns how many readings are not sent.
+func (o *outbox) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.items) == 0
+	return o.data
 }
 
 // givenUp returns how many readings were.

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	readSize     = 4096
+	readSize     = 512 // so few lines fit in that a burst need not cost the oldest of it
+	burstWait    = 20 * time.Millisecond
 	writeTimeout = 2 * time.Second  // for a peer that takes no bytes
 	defaultReply = time.Second      // how long an answer may take where the driver does not say
 	firstVerdict = 3 * time.Second  // after opening: from then on bytes without a frame have a code
@@ -49,6 +50,7 @@ type wire struct {
 	bytesAt time.Time      // last byte
 	dog     watchdog
 	ended   bool // End was called since the last byte
+	stalled bool // the broker did not catch up when it was waited for
 
 	now  *exchange // what goes on; nil: the line is free
 	poll poller
@@ -150,6 +152,7 @@ func (w *wire) serve(ctx context.Context, buf []byte) error {
 		case c := <-w.chunks:
 			if c.n > 0 {
 				w.feed(buf[:c.n], c.at)
+				w.catchUp()
 			}
 			if p := new(PanicError); errors.As(c.err, &p) {
 				return driverError{p}
@@ -173,6 +176,30 @@ func (w *wire) serve(ctx context.Context, buf []byte) error {
 		}
 	}
 }
+
+// catchUp gives the broker a moment in a burst, while the next bytes wait in the kernel's buffer: once, not again and
+// again while it stands still, since the port is read whatever the broker does.
+func (w *wire) catchUp() {
+	behind := func() bool { return w.b.out.waiting()+w.b.session.Unacknowledged() > unacked-readSize/shortLine }
+	if !behind() {
+		w.stalled = false
+		return
+	}
+	if w.stalled {
+		return
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); time.Since(begun) < burstWait; <-tick.C {
+		if !behind() {
+			return
+		}
+	}
+	w.stalled = true
+}
+
+// shortLine is how many bytes the shortest usual line has, {"n":1} and its end.
+const shortLine = 8
 
 // gone says in words that the port ended.
 func gone(err error) error {
