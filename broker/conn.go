@@ -25,7 +25,6 @@ type conn struct {
 	who     *principal             // who the client is; for one from outside from CONNECT on
 	address string                 // of the peer, without port; "" for an in-process client
 	since   time.Time
-	cancel  context.CancelFunc // ends its waiting for the disk
 
 	in      sync.Mutex // held while one packet is handled, and by who ends the connection for another's sake
 	gone    bool       // guarded by in: packets that are still read count for nothing
@@ -40,7 +39,8 @@ type conn struct {
 	lastRead  atomic.Int64  // Unix nanoseconds
 	held      atomic.Bool   // its reader waits for the disk
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex         // guards what follows
+	cancel  context.CancelFunc // ends its waiting for the disk
 	out     []byte
 	spare   []byte
 	dirty   bool // somebody is going to flush

@@ -30,7 +30,8 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) {
 		switch {
 		case err == nil:
 			pause = acceptPause
-			b.workers.Go(func() { b.serve(ctx, nc, nil) })
+			c := newConn(b, nc, nil)
+			b.workers.Go(func() { b.serve(ctx, c) })
 			continue
 		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
 			return
@@ -49,17 +50,18 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) {
 }
 
 // serve carries one connection to its end.
-func (b *Broker) serve(ctx context.Context, nc net.Conn, who *principal) {
+func (b *Broker) serve(ctx context.Context, c *conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := newConn(b, nc, who)
+	c.mu.Lock()
 	c.cancel = cancel
+	c.mu.Unlock()
 	defer b.ended(c)
 	b.contain("a connection", func() {
 		if !b.enter(c) {
 			return
 		}
-		if err := nc.SetDeadline(time.Now().Add(b.cfg.Limits.ConnectTimeout)); err != nil {
+		if err := c.nc.SetDeadline(time.Now().Add(b.cfg.Limits.ConnectTimeout)); err != nil {
 			return
 		}
 		c.read(ctx)

@@ -24,6 +24,7 @@ type site struct {
 	t    testing.TB
 	cfg  broker.Config
 	opts broker.Options
+	dir  string
 	disk *journaltest.Disk
 	log  *slog.Logger
 
@@ -35,7 +36,7 @@ type site struct {
 
 func newSite(t testing.TB, change func(s *site)) *site {
 	t.Helper()
-	s := &site{t: t, cfg: broker.Defaults(), disk: journaltest.New()}
+	s := &site{t: t, cfg: broker.Defaults(), disk: journaltest.New(), dir: "state"}
 	s.cfg.Listen = []string{"127.0.0.1:0"}
 	s.opts.FS = s.disk
 	if change != nil {
@@ -49,7 +50,7 @@ func newSite(t testing.TB, change func(s *site)) *site {
 // start opens a broker on the disk, and listens.
 func (s *site) start() {
 	s.t.Helper()
-	b, err := broker.Open(s.cfg, "state", s.log, s.opts)
+	b, err := broker.Open(s.cfg, s.dir, s.log, s.opts)
 	if err != nil {
 		s.t.Fatalf("open: %v", err)
 	}
@@ -80,14 +81,13 @@ func (s *site) stop() {
 	}
 }
 
-// kill ends the broker as kill -9 does: what it has not written is gone, what it wrote stays.
+// kill ends the broker as kill -9 does: what it has not written is gone, what it wrote stays. What is left of it fails at
+// every call, and ends by itself.
 func (s *site) kill() {
 	s.t.Helper()
 	s.disk.Kill()
-	cancel, ended := s.cancel, s.ended
+	s.cancel()
 	s.cancel = nil
-	cancel()
-	s.t.Cleanup(func() { <-ended })
 }
 
 // restart is a stop in order and another start.

@@ -91,6 +91,7 @@ func (b *Broker) Dial(id Identity) (net.Conn, error) {
 	who := b.auth.admit(id)
 	b.router.Forget()
 	ours, theirs := newPipe()
-	b.workers.Go(func() { b.serve(context.Background(), ours, who) })
+	c := newConn(b, ours, who)
+	b.workers.Go(func() { b.serve(context.Background(), c) })
 	return theirs, nil
 }

@@ -27,6 +27,7 @@ func publishAll(c *peer, topic string, from, n int) {
 }
 
 func TestPublishSubscribeAtEveryQoSAndVersion(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	for _, version := range []byte{3, 4, 5} {
 		for qos := range byte(3) {
@@ -68,6 +69,7 @@ func TestPublishSubscribeAtEveryQoSAndVersion(t *testing.T) {
 // 10,000 queued messages over 20 reconnections: each in order, none lost, repeats only of what was not acknowledged, under
 // the identifier of before and with DUP.
 func TestOrderOfABacklogOverReconnections(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	sub := s.connect(persistent, false)
 	sub.subscribe(1, 1, "q/#")
@@ -135,6 +137,7 @@ func (c *peer) disconnectAfterPing() {
 // Publishers and a subscriber take their own connections over again and again, under traffic: nothing that was
 // acknowledged is lost, each publisher's messages stay in order, and the first packet of every connection is CONNACK.
 func TestTakeOverStorm(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	first := s.connect(persistent, false)
 	first.subscribe(1, 1, "storm/#")
@@ -195,6 +198,7 @@ func storm(s *site, p, n int) {
 // Identifiers of SUBSCRIBE and PUBLISH are the client's own: that one of them equals one that the broker uses means
 // nothing.
 func TestIdentifiersOfEachSideAreItsOwn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	c := s.connect(persistent, false)
 	c.subscribe(1, 1, "t")
@@ -227,6 +231,7 @@ func TestIdentifiersOfEachSideAreItsOwn(t *testing.T) {
 
 // All 65,535 identifiers come round.
 func TestEveryIdentifierComesRound(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	sub := s.clean("sub")
 	sub.subscribe(1, 1, "t")
@@ -250,8 +255,10 @@ func TestEveryIdentifierComesRound(t *testing.T) {
 }
 
 func TestReceiveMaximum(t *testing.T) {
+	t.Parallel()
 	for _, most := range []uint16{1, 5, 20} {
 		t.Run(strconv.Itoa(int(most)), func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, nil)
 			connect := wire.ConnectPacket{Level: 5, ClientID: "p", ReceiveMaximum: most, SessionExpiry: 1000}
 			sub := s.connect(connect, false)

@@ -102,7 +102,7 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 	again, _ := s.Inbound(m.ID)
 	s.Unlock()
 	if again {
-		c.answer(wire.Pubrec, m.ID, 0, c.b.journal.End()) // whatever it was before, it is on its way to the disk
+		c.answer(wire.Pubrec, m.ID, 0, c.b.journal.End()-1) // wherever its record is, it is before the end
 		return nil
 	}
 	if c.version == 5 && c.unreleased(s) >= receiveMax {

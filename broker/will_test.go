@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker_test
+
+import (
+	"testing"
+	"time"
+
+	"edged/mqtt/wire"
+)
+
+func will(topic, payload string, qos byte, retain bool) *wire.WillPacket {
+	return &wire.WillPacket{Message: wire.Message{Topic: topic, Payload: []byte(payload), QoS: qos, Retain: retain}}
+}
+
+// Every end of a connection publishes the will but a DISCONNECT that says no.
+func TestWillByCause(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		version byte
+		end     func(s *site, c *peer)
+		will    bool
+	}{
+		{"closed without a word", 4, func(_ *site, c *peer) { c.drop() }, true},
+		{"reset", 4, func(_ *site, c *peer) { c.reset() }, true},
+		{"protocol error", 4, func(_ *site, c *peer) { c.send([]byte{0xF7, 0}) }, true},
+		{"malformed PUBLISH", 5, func(_ *site, c *peer) { c.send([]byte{0x36, 0}) }, true},
+		{"packet too large", 4, func(_ *site, c *peer) { c.send([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}) }, true},
+		{"second CONNECT", 4, func(_ *site, c *peer) { c.send(wire.AppendConnect(nil, &persistent)) }, true},
+		{"taken over", 4, func(s *site, _ *peer) { s.dial().connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w"}) }, true},
+		{"DISCONNECT", 4, func(_ *site, c *peer) { c.disconnect() }, false},
+		{"DISCONNECT of MQTT 5", 5, func(_ *site, c *peer) { c.disconnect() }, false},
+		{"DISCONNECT with will", 5, func(_ *site, c *peer) { c.send([]byte{0xE0, 1, wire.DisconnectWithWill}) }, true},
+		{"DISCONNECT for an error", 5, func(_ *site, c *peer) { c.send([]byte{0xE0, 1, wire.Unspecified}) }, true},
+	}
+	for _, x := range cases {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			sub := s.clean("sub")
+			sub.subscribe(1, 2, "will/#")
+			c := s.connect(wire.ConnectPacket{Level: x.version, Clean: true, ClientID: "w", Will: will("will/w", "gone", 1, true)}, false)
+			x.end(s, c)
+			if x.will {
+				if m := sub.wantPayload("gone"); m.topic != "will/w" || m.qos != 1 || m.retain {
+					t.Errorf("got %+v", m)
+				}
+				late := s.clean("late")
+				late.subscribe(1, 1, "will/w")
+				if m := late.wantPayload("gone"); !m.retain {
+					t.Error("the will is not retained")
+				}
+				return
+			}
+			c.wantGone()
+			eventually(t, "the session has ended", func() bool { _, there := s.Session("w"); return !there })
+			sub.quiet()
+		})
+	}
+}
+
+func (c *peer) wantGone() {
+	c.t.Helper()
+	if _, _, err := c.packet(patience); !isEnd(err) {
+		c.t.Fatalf("the connection is still open: %v", err)
+	}
+}
+
+func TestWillOfKeepAlive(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	sub := s.clean("sub")
+	sub.subscribe(1, 0, "will")
+	c := s.connect(wire.ConnectPacket{Level: 5, Clean: true, ClientID: "w", KeepAlive: 1, Will: will("will", "gone", 0, false)}, false)
+	began := time.Now()
+	sub.wantPayload("gone")
+	if d := time.Since(began); d < 1400*time.Millisecond {
+		t.Errorf("after %v, want 1.5 s", d)
+	}
+	if reason := c.wantEnd(); reason != wire.KeepAliveTimeout {
+		t.Errorf("reason 0x%02x", reason)
+	}
+}
+
+func TestEmptyWillClears(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	c := s.clean("c")
+	c.retain("will", "kept", 1)
+	c.subscribe(2, 0, "will")
+	c.wantPayload("kept")
+	s.connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w", Will: will("will", "", 1, true)}, false).drop()
+	c.wantPayload("")
+	eventually(t, "nothing is retained", func() bool { return len(s.Retained("#")) == 0 })
+}
+
+func TestWillAtStopAndAfterACrash(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"stop", "kill"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			keeper := s.connect(persistent, false)
+			keeper.subscribe(1, 1, "will")
+			keeper.disconnectAfterPing()
+			w := s.connect(wire.ConnectPacket{Level: 4, ClientID: "w", Will: will("will", "offline", 1, true)}, false)
+			w.retain("will", "online", 1)
+			w.subscribe(2, 0, "x") // durable, and so is its record with the will
+			if how == "kill" {
+				s.kill()
+			} else {
+				s.stop()
+			}
+			s.start() // the will is published before anybody can connect
+			if got := s.Retained("will"); len(got) != 1 || string(got[0].Payload) != "offline" {
+				t.Fatalf("retained: %v", got)
+			}
+			keeper = s.connect(persistent, true)
+			keeper.wantPayload("online")
+			keeper.wantPayload("offline")
+			keeper.quiet()
+			s.restart() // and only once
+			keeper = s.connect(persistent, true)
+			keeper.quiet()
+		})
+	}
+}
+
+func TestDelayedWill(t *testing.T) {
+	t.Parallel()
+	connect := wire.ConnectPacket{Level: 5, ClientID: "w", SessionExpiry: 100, Will: will("will", "gone", 1, false)}
+	connect.Will.Delay = 1
+	t.Run("comes", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		sub := s.clean("sub")
+		sub.subscribe(1, 0, "will")
+		s.connect(connect, false).drop()
+		sub.quiet()
+		sub.wantPayload("gone")
+	})
+	t.Run("not when the client is back", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		sub := s.clean("sub")
+		sub.subscribe(1, 0, "will")
+		s.connect(connect, false).drop()
+		eventually(t, "it is gone", func() bool { st, _ := s.Session("w"); return !st.Connected })
+		again := connect
+		again.Will = nil
+		s.connect(again, true)
+		if h, _, err := sub.packet(2 * time.Second); err == nil {
+			t.Errorf("got packet type %d", h>>4)
+		}
+	})
+	t.Run("at once when its session ends", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		sub := s.clean("sub")
+		sub.subscribe(1, 0, "will")
+		long := connect
+		long.Will = will("will", "gone", 1, false)
+		long.Will.Delay = 50
+		s.connect(long, false).drop()
+		eventually(t, "it is gone", func() bool { st, _ := s.Session("w"); return !st.Connected })
+		again := long
+		again.Will, again.Clean = nil, true
+		s.connect(again, false)
+		sub.wantPayload("gone")
+	})
+	t.Run("keeps its time over a restart", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		sub := s.connect(persistent, false)
+		sub.subscribe(1, 1, "will")
+		s.connect(connect, false).drop()
+		eventually(t, "it is gone", func() bool { st, _ := s.Session("w"); return !st.Connected })
+		s.restart()
+		sub = s.connect(persistent, true)
+		sub.wantPayload("gone")
+	})
+}
+
+func TestWillExpiryAndProperties(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	sub := s.connect(wire.ConnectPacket{Level: 5, Clean: true, ClientID: "sub"}, false)
+	sub.subscribe(1, 0, "will")
+	w := will("will", "gone", 1, false)
+	w.Life = 77
+	w.Props = []byte("\x26\x00\x01k\x00\x01v")
+	s.connect(wire.ConnectPacket{Level: 5, Clean: true, ClientID: "w", Will: w}, false).drop()
+	m := sub.wantPayload("gone")
+	if left := m.in.Expires - time.Now().Unix(); left < 70 || left > 77 || string(m.in.Props) != "\x26\x00\x01k\x00\x01v" {
+		t.Errorf("expires in %d s, properties % x", left, m.in.Props)
+	}
+}
