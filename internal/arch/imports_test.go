@@ -62,6 +62,10 @@ func treeMap() map[string]entry {
 			third: []string{sys},
 			why:   "a log of records that does not know what they mean can be tested against every fault of a disk",
 		},
+		"broker/journal/journaltest": {
+			ours: []string{"broker/journal"}, third: []string{sys},
+			why: "a disk that fails, for the tests of whoever writes to one",
+		},
 		"mqtt": {ours: []string{"mqtt/wire"}, why: "the client is used by bridges, uplink and commands and knows none"},
 		"mqtt/wire": {
 			third: []string{mochi},

@@ -148,35 +148,63 @@ func closeAll(ptys []*port.PTY) (err error) {
 	return err
 }
 
+// stopwatch knows when each line was written and when it came.
+type stopwatch struct {
+	mu      sync.Mutex
+	sent    [][]time.Time // by wire and line
+	latency []time.Duration
+	want    int
+	all     chan struct{} // closed when everything came
+}
+
+func newStopwatch(wires, lines int) *stopwatch {
+	s := &stopwatch{want: wires * lines, all: make(chan struct{})}
+	for range wires {
+		s.sent = append(s.sent, make([]time.Time, lines))
+	}
+	return s
+}
+
+// hear notes that a line came.
+func (s *stopwatch) hear(d *mqtt.Delivery) {
+	now := time.Now()
+	var x struct{ I, N int }
+	if json.Unmarshal(d.Payload, &x) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = append(s.latency, now.Sub(s.sent[x.I][x.N]))
+	if len(s.latency) == s.want {
+		close(s.all)
+	}
+}
+
+// write sends the lines of one wire at the rate.
+func (s *stopwatch) write(p *port.PTY, i, rate int) error {
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for n := range s.sent[i] {
+		<-tick.C
+		s.mu.Lock()
+		s.sent[i][n] = time.Now()
+		s.mu.Unlock()
+		if _, err := fmt.Fprintf(p, "{\"i\":%d,\"n\":%d}\n", i, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // load writes lines to each wire and notes when a subscriber has them.
 func load(o options, ptys []*port.PTY, broker int, filter string, measured ...*process) (s sample, err error) {
-	total := int(o.length.Seconds()) * o.rate
-	sent := make([][]time.Time, len(ptys))
-	var mu sync.Mutex
-	came := 0
-	all := make(chan struct{})
-	for i := range sent {
-		sent[i] = make([]time.Time, total)
-	}
-	hear := func(d *mqtt.Delivery) {
-		now := time.Now()
-		var x struct{ I, N int }
-		if json.Unmarshal(d.Payload, &x) != nil {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		s.latency = append(s.latency, now.Sub(sent[x.I][x.N]))
-		if came++; came == total*len(ptys) {
-			close(all)
-		}
-	}
+	w := newStopwatch(len(ptys), int(o.length.Seconds())*o.rate)
 	nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", broker))
 	if err != nil {
 		return s, err
 	}
 	ctx := context.Background()
-	c, _, err := mqtt.Connect(ctx, nc, nil, mqtt.Config{ClientID: "bench-sub", Version: 4, Clean: true, KeepAlive: time.Minute, OnMessage: hear})
+	c, _, err := mqtt.Connect(ctx, nc, nil, mqtt.Config{ClientID: "bench-sub", Version: 4, Clean: true, KeepAlive: time.Minute, OnMessage: w.hear})
 	if err != nil {
 		return s, err
 	}
@@ -190,32 +218,20 @@ func load(o options, ptys []*port.PTY, broker int, filter string, measured ...*p
 	var writers sync.WaitGroup
 	failed := make([]error, len(ptys))
 	for i, p := range ptys {
-		writers.Go(func() {
-			tick := time.NewTicker(time.Second / time.Duration(o.rate))
-			defer tick.Stop()
-			for n := range total {
-				<-tick.C
-				mu.Lock()
-				sent[i][n] = time.Now()
-				mu.Unlock()
-				if _, err := fmt.Fprintf(p, "{\"i\":%d,\"n\":%d}\n", i, n); err != nil {
-					failed[i] = err
-					return
-				}
-			}
-		})
+		writers.Go(func() { failed[i] = w.write(p, i, o.rate) })
 	}
 	writers.Wait()
 	select {
-	case <-all:
+	case <-w.all:
 	case <-time.After(5 * time.Second):
 	}
 	after, err := used(measured)
-	mu.Lock()
-	defer mu.Unlock()
-	s.lost = total*len(ptys) - came
-	s.cpu = (after - before) / time.Duration(max(came, 1))
-	return s, errors.Join(append(failed, err, c.Close())...)
+	err = errors.Join(append(failed, err, c.Close())...)
+	<-c.Done()
+	s.latency = w.latency
+	s.lost = w.want - len(w.latency)
+	s.cpu = (after - before) / time.Duration(max(len(w.latency), 1))
+	return s, err
 }
 
 func used(all []*process) (sum time.Duration, err error) {
