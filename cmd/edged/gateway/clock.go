@@ -16,7 +16,9 @@ type clock struct {
 	file    string
 	started time.Time // carries the monotonic clock
 	floor   atomic.Int64
-	service string // directory of files that tell of a time service, "/run" on a real system
+	service string       // directory of files that tell of a time service, "/run" on a real system
+	looked  atomic.Int64 // monotonic seconds since started at which believed was found out, plus 1
+	belief  atomic.Bool
 }
 
 // newClock reads the newest time that an earlier run saw in the state directory; built is the time of the sources.
@@ -37,8 +39,17 @@ func (c *clock) Floor() time.Time { return time.Unix(c.floor.Load(), 0) }
 func (c *clock) Uptime() time.Duration { return time.Since(c.started) }
 
 // Believed says whether the wall clock may be believed: it is not before the floor and, where a time service runs, the
-// kernel reports it synchronised.
+// kernel reports it synchronised. It is asked for every reading, so it looks only once a second.
 func (c *clock) Believed() bool {
+	second := int64(time.Since(c.started)/time.Second) + 1
+	if c.looked.Load() != second {
+		c.belief.Store(c.look())
+		c.looked.Store(second)
+	}
+	return c.belief.Load()
+}
+
+func (c *clock) look() bool {
 	if time.Now().Unix() < c.floor.Load() {
 		return false
 	}

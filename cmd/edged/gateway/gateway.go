@@ -47,6 +47,7 @@ type Gateway struct {
 	disabled []string       // names of devices that are
 	uplink   *uplink.Uplink // nil: no cloud
 	machine  machine
+	facts    facts
 }
 
 // New opens the journal and makes every part; nothing runs and nobody can connect yet. An error that wraps

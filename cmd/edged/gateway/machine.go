@@ -9,13 +9,37 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"edged/bridge"
 )
 
 // machine tells of the board that edged runs on, by what the kernel shows under root ("/" on a real system).
 type machine struct{ root string }
+
+// facts are what changes slowly and costs system calls to find out.
+type facts struct {
+	mu           sync.Mutex
+	at           time.Time
+	disk         *bridge.Disk
+	temperature  *float64
+	underVoltage *bool
+}
+
+// factsFor is how long facts are good for.
+const factsFor = 10 * time.Second
+
+// of returns the facts of a machine whose state is in dir, not older than factsFor.
+func (f *facts) of(m machine, dir string, writable bool) (disk *bridge.Disk, temperature *float64, underVoltage *bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.at) >= factsFor || f.disk != nil && f.disk.Writable != writable {
+		f.at, f.disk, f.temperature, f.underVoltage = time.Now(), m.disk(dir, writable), m.temperature(), m.underVoltage()
+	}
+	return f.disk, f.temperature, f.underVoltage
+}
 
 // model is the board's name, "" where there is no device tree and no DMI.
 func (m machine) model() string {

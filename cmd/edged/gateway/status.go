@@ -148,12 +148,12 @@ func (g *Gateway) cloud() Cloud {
 // health is what the gateway's own health topic tells.
 func (g *Gateway) health() bridge.Health {
 	c := g.cloud()
+	disk, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, g.writable())
 	return bridge.Health{
 		State: c.State, Code: c.Code, Text: c.Text,
 		Backlog: bridge.Backlog{Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes, OldestS: c.Backlog.OldestS},
 		Dropped: c.Dropped, LastAck: c.LastAck, RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects,
-		Disk:        g.machine.disk(g.opts.State, g.writable()),
-		Temperature: g.machine.temperature(), UnderVolt: g.machine.underVoltage(),
+		Disk: disk, Temperature: temperature, UnderVolt: underVoltage,
 	}
 }
 
