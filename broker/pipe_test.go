@@ -75,14 +75,14 @@ func TestPipeDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPipe()
 		began := time.Now()
-		deadline(t, a.SetReadDeadline(began.Add(time.Second)))
+		ok(t, a.SetReadDeadline(began.Add(time.Second)))
 		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != time.Second {
 			t.Errorf("read: %v after %v", err, time.Since(began))
 		}
 		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("read again: %v", err)
 		}
-		deadline(t, a.SetReadDeadline(time.Time{}))
+		ok(t, a.SetReadDeadline(time.Time{}))
 		go func() {
 			time.Sleep(time.Second)
 			if _, err := b.Write([]byte("x")); err != nil {
@@ -94,23 +94,23 @@ func TestPipeDeadlines(t *testing.T) {
 		}
 
 		began = time.Now()
-		deadline(t, a.SetDeadline(began.Add(2*time.Second)))
+		ok(t, a.SetDeadline(began.Add(2*time.Second)))
 		if n, err := a.Write(make([]byte, 100<<10)); n != pipeBuffer || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 2*time.Second {
 			t.Errorf("write: %d, %v after %v", n, err, time.Since(began))
 		}
 
 		// A deadline that is put off while somebody waits, and one that is brought forward.
-		deadline(t, b.SetDeadline(time.Time{}))
+		ok(t, b.SetDeadline(time.Time{}))
 		if _, err := io.ReadFull(b, make([]byte, pipeBuffer)); err != nil {
 			t.Fatal(err)
 		}
 		began = time.Now()
-		deadline(t, b.SetReadDeadline(began.Add(time.Second)))
+		ok(t, b.SetReadDeadline(began.Add(time.Second)))
 		go func() {
 			time.Sleep(500 * time.Millisecond)
-			deadline(t, b.SetReadDeadline(began.Add(5*time.Second)))
+			ok(t, b.SetReadDeadline(began.Add(5*time.Second)))
 			time.Sleep(2 * time.Second)
-			deadline(t, b.SetReadDeadline(time.Now().Add(-time.Second)))
+			ok(t, b.SetReadDeadline(time.Now().Add(-time.Second)))
 		}()
 		if _, err := b.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 2500*time.Millisecond {
 			t.Errorf("read: %v after %v", err, time.Since(began))
@@ -118,18 +118,19 @@ func TestPipeDeadlines(t *testing.T) {
 	})
 }
 
-func deadline(t *testing.T, err error) {
+func ok(t *testing.T, err error) {
 	if err != nil {
-		t.Errorf("deadline: %v", err)
+		t.Error(err)
 	}
 }
 
 func TestPipeCloseUnblocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPipe()
+		c, d := newPipe()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("read: %v", err)
 			}
 		})
@@ -139,9 +140,9 @@ func TestPipeCloseUnblocks(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
+		ok(t, a.Close())
+		ok(t, c.Close())
 		wg.Wait()
+		ok(t, d.Close())
 	})
 }
