@@ -3,7 +3,6 @@
 package broker_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,126 +15,6 @@ import (
 
 func five(id string) wire.ConnectPacket {
 	return wire.ConnectPacket{Level: 5, Clean: true, ClientID: id}
-}
-
-func TestRetained(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	pub := s.clean("pub")
-	for i, topic := range []string{"r/a", "r/b", "r/c"} {
-		pub.retain(topic, "old", uint16(i+1))
-	}
-	pub.retain("r/a", "new", 4)
-	pub.retain("r/c", "", 5)
-	s.kill()
-	s.start()
-	sub := s.connect(five("sub"), false)
-	sub.subscribe(1, 1, "r/#")
-	for _, want := range []string{"r/a new", "r/b old"} {
-		m := sub.wantMessage()
-		sub.ack(wire.Puback, m.id)
-		if m.topic+" "+m.payload != want || !m.retain || m.qos != 1 {
-			t.Errorf("got %+v, want %s", m, want)
-		}
-	}
-	sub.quiet()
-	pub = s.clean("pub")
-	pub.retain("r/b", "live", 1)
-	if m := sub.wantPayload("live"); m.retain {
-		t.Error("RETAIN on a live delivery without Retain As Published")
-	}
-	again := func(handling byte) {
-		sub.subscribeAs(wire.SubscribePacket{ID: 3, Filters: []wire.Subscription{{Filter: "r/b", QoS: 1, RetainHandling: handling, RetainAsPublished: true}}})
-	}
-	again(1) // a new subscription
-	sub.wantPayload("live")
-	again(1)
-	again(2)
-	sub.quiet()
-	again(0)
-	sub.wantPayload("live")
-	pub.retain("r/b", "as published", 2)
-	if m := sub.wantPayload("as published"); !m.retain {
-		t.Error("no RETAIN although it is as published")
-	}
-	sub.quiet()
-}
-
-// A subscriber that comes while messages are published and retained gets the newest of each topic in the end, whatever
-// happens in between.
-func TestSubscribingDuringRetainedTraffic(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	const topics, each = 5, 200
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pub := s.clean("pub")
-		for i := range each {
-			for k := range topics {
-				pub.retain(fmt.Sprintf("r/%d", k), strconv.Itoa(i), uint16(k+1))
-			}
-		}
-	}()
-	for round, going := 0, true; going; round++ {
-		select {
-		case <-done:
-			going = false
-		default:
-		}
-		sub := s.clean(fmt.Sprintf("sub%d", round))
-		sub.send(wire.AppendSubscribe(nil, &wire.SubscribePacket{ID: 1, Filters: []wire.Subscription{{Filter: "r/#"}}}, 4))
-		last := map[string]int{}
-		for range 20 {
-			h, body, err := sub.packet(20 * time.Millisecond)
-			if err != nil {
-				break
-			}
-			if h>>4 != wire.Publish {
-				continue
-			}
-			m := sub.read(h, body)
-			n, _ := strconv.Atoi(m.payload)
-			if before, known := last[m.topic]; known && n <= before {
-				t.Fatalf("round %d: %s: %d after %d, retain %v", round, m.topic, n, before, m.retain)
-			} else if known && n != before+1 {
-				t.Fatalf("round %d: %s: %d after %d: one is missing", round, m.topic, n, before)
-			}
-			last[m.topic] = n
-		}
-		sub.drop()
-		if !going && len(last) != topics {
-			t.Errorf("got %v in the end", last)
-		}
-	}
-}
-
-func TestRetainedCommandsAreRefused(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site) { s.opts.NoRetain = []string{"edged/+/dev/+/set"} })
-	const topic = "edged/gw/dev/air/set"
-	sub := s.clean("sub")
-	sub.subscribe(1, 1, "edged/#")
-	five, four := s.connect(five("5"), false), s.clean("4")
-	for i, c := range []*peer{five, four} {
-		c.send(c.frame(topic, "x", 1, 7, true))
-		if reason := c.wantAck(wire.Puback, 7); c == five && reason != wire.NotAuthorized {
-			t.Errorf("reason 0x%02x", reason)
-		}
-		c.send(c.frame(topic, "x", 0, 0, true))
-		c.send(c.frame(topic, "x", 2, 8, true))
-		if reason := c.wantAck(wire.Pubrec, 8); c == five && reason != wire.NotAuthorized {
-			t.Errorf("reason 0x%02x", reason)
-		}
-		c.quiet()
-		if n := s.Status().Commands; n != uint64(3*(i+1)) {
-			t.Errorf("%d counted, want %d", n, 3*(i+1))
-		}
-	}
-	sub.quiet()
-	five.publish(topic, "fine", 1, 9)
-	five.wantAck(wire.Puback, 9)
-	sub.wantPayload("fine")
 }
 
 func TestNobodyOutsideWritesSYS(t *testing.T) {
@@ -266,7 +145,7 @@ func TestMQTT5Delivery(t *testing.T) {
 func TestMessageExpiry(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	sub := s.connect(persistent, false)
+	sub := s.connect(kept(), false)
 	sub.subscribe(1, 1, "t")
 	sub.drop()
 	pub := s.connect(five("pub"), false)
@@ -282,7 +161,7 @@ func TestMessageExpiry(t *testing.T) {
 		pub.wantAck(wire.Puback, uint16(i+1))
 	}
 	eventually(t, "the retained one has expired", func() bool { return len(s.Retained("t")) == 0 })
-	sub = s.connect(persistent, true)
+	sub = s.connect(kept(), true)
 	sub.wantPayload("1")
 	sub.wantPayload("2")
 	sub.quiet()
@@ -319,7 +198,7 @@ func TestSessionExpiry(t *testing.T) {
 func TestCleanSessionForgets(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	c := s.connect(persistent, false)
+	c := s.connect(kept(), false)
 	c.subscribe(1, 1, "t")
 	c.drop()
 	publishAll(s.clean("pub"), "t", 0, 3)
@@ -327,7 +206,7 @@ func TestCleanSessionForgets(t *testing.T) {
 	c.quiet()
 	c.disconnect()
 	s.restart()
-	s.connect(persistent, false).quiet()
+	s.connect(kept(), false).quiet()
 }
 
 func TestUnsubscribe(t *testing.T) {
@@ -349,165 +228,4 @@ func TestUnsubscribe(t *testing.T) {
 	publishAll(pub, "b/x", 1, 1)
 	c.wantPayload("1")
 	c.quiet()
-}
-
-func TestSubscriptionLimit(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site) { s.cfg.Limits.SubscriptionsPerClient = 2 })
-	if got := s.clean("4").subscribe(1, 1, "a", "b", "c", "a"); !slices.Equal(got, []byte{1, 1, 0x80, 1}) {
-		t.Errorf("3.1.1: % x", got)
-	}
-	if got := s.connect(five("5"), false).subscribe(1, 1, "a", "b", "c"); !slices.Equal(got, []byte{1, 1, wire.QuotaExceeded}) {
-		t.Errorf("5: % x", got)
-	}
-}
-
-// A subscriber that does not read holds nobody up; it is taken over at once, and gets what it is owed then.
-func TestSlowSubscriber(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	slow, fast := s.connect(persistent, false), s.clean("fast")
-	slow.subscribe(1, 1, "t", "zero")
-	fast.subscribe(1, 1, "t")
-	pub := s.clean("pub")
-	const all = 600
-	big := strings.Repeat("x", 20000)
-	for i := range all {
-		pub.publish("zero", big, 0, 0)
-		pub.publish("t", strconv.Itoa(i)+" "+big, 1, uint16(i+1))
-		pub.wantAck(wire.Puback, uint16(i+1))
-		m := fast.wantMessage()
-		fast.ack(wire.Puback, m.id)
-		if !strings.HasPrefix(m.payload, strconv.Itoa(i)+" ") {
-			t.Fatalf("message %d: %.10q", i, m.payload)
-		}
-	}
-	if n := s.Status().Dropped; n == 0 {
-		t.Error("messages of QoS 0 to a client that does not read are neither sent nor dropped")
-	}
-	slow = s.connect(persistent, true)
-	for i := range all {
-		m := slow.wantMessage()
-		slow.ack(wire.Puback, m.id)
-		if !strings.HasPrefix(m.payload, strconv.Itoa(i)+" ") {
-			t.Fatalf("message %d: %.10q", i, m.payload)
-		}
-	}
-	slow.quiet()
-}
-
-func TestSessionQueueGivesUpTheOldest(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site) { s.cfg.Limits.SessionQueue = 1 << 20 })
-	sub := s.connect(persistent, false)
-	sub.subscribe(1, 1, "t")
-	sub.drop()
-	pub := s.clean("pub")
-	const all = 300
-	big := strings.Repeat("x", 10000)
-	for i := range all {
-		pub.publish("t", strconv.Itoa(i)+" "+big, 1, uint16(i+1))
-		pub.wantAck(wire.Puback, uint16(i+1))
-	}
-	st, _ := s.Session("p")
-	if st.Bytes > 1<<20 || st.Bytes < 1<<19 || st.Dropped == 0 || st.Dropped+st.Messages != all || s.Status().Dropped != st.Dropped || st.Oldest.IsZero() {
-		t.Errorf("got %+v", st)
-	}
-	s.kill()
-	s.start()
-	sub = s.connect(persistent, true)
-	for i := int(st.Dropped); i < all; i++ {
-		m := sub.wantMessage()
-		sub.ack(wire.Puback, m.id)
-		if !strings.HasPrefix(m.payload, strconv.Itoa(i)+" ") {
-			t.Fatalf("got %.10q, want %d", m.payload, i)
-		}
-	}
-	sub.quiet()
-}
-
-// What nobody needs is given back; sessions' records and retained messages outlive their segments. At the journal's bound
-// the session that pins it gives up its oldest.
-func TestJournalIsGivenBack(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site) { s.cfg.Limits.Journal = 16 << 20 })
-	idle := s.connect(wire.ConnectPacket{Level: 4, ClientID: "idle"}, false)
-	idle.subscribe(1, 1, "idle")
-	idle.disconnectAfterPing()
-	pub := s.clean("pub")
-	pub.retain("kept", "still", 1)
-	sub := s.connect(persistent, false)
-	sub.subscribe(1, 1, "t")
-	big := strings.Repeat("x", 100000)
-	send := func(n int, read bool) {
-		for range n {
-			pub.publish("t", big, 1, 1)
-			pub.wantAck(wire.Puback, 1)
-			if read {
-				sub.wantPayload(big)
-			}
-		}
-	}
-	send(300, true) // 30 MB
-	eventually(t, "segments are given back", func() bool { return s.Status().JournalBytes <= 16<<20 })
-	if n := s.Status().Dropped; n != 0 {
-		t.Errorf("%d were dropped", n)
-	}
-	sub.drop()
-	send(300, false)
-	eventually(t, "the bound is kept", func() bool { return s.Status().JournalBytes <= 20<<20 })
-	if st, _ := s.Session("p"); st.Dropped == 0 || st.Messages < 50 {
-		t.Errorf("got %+v", st)
-	}
-	s.kill()
-	s.start()
-	s.connect(wire.ConnectPacket{Level: 4, ClientID: "idle"}, true)
-	late := s.clean("late")
-	late.subscribe(1, 0, "kept")
-	late.wantPayload("still")
-	publishAll(late, "idle", 0, 1)
-	if st, _ := s.Session("idle"); st.Messages != 1 {
-		t.Errorf("the subscription is gone: %+v", st)
-	}
-}
-
-func TestStatus(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	c := s.connect(persistent, false)
-	c.subscribe(1, 1, "t")
-	c.drop()
-	pub := s.clean("pub")
-	pub.retain("t", "0123456789", 1)
-	st := s.Status()
-	if len(st.Listeners) != 1 || st.Listeners[0] != s.addr || st.Sessions != 2 || st.Retained != 1 || st.JournalBytes == 0 {
-		t.Errorf("got %+v", st)
-	}
-	owed, ok := s.Session("p")
-	if !ok || owed.Messages != 1 || owed.Bytes < 10 || time.Since(owed.Oldest) > patience {
-		t.Errorf("got %+v", owed)
-	}
-	if _, ok := s.Session("nobody"); ok {
-		t.Error("nobody has a session")
-	}
-}
-
-func TestReceiveMaximumOfOurs(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	c := s.dial()
-	ack := c.connect(five("c"))
-	for i := range int(ack.ReceiveMaximum) {
-		c.publish("t", "x", 2, uint16(i+1))
-		c.wantAck(wire.Pubrec, uint16(i+1))
-	}
-	c.publish("t", "x", 2, uint16(ack.ReceiveMaximum)+1)
-	if reason := c.wantEnd(); reason != wire.ReceiveMaxExceeded {
-		t.Errorf("reason 0x%02x", reason)
-	}
-	four := s.clean("4") // 3.1.1 knows no such limit
-	for i := range 1500 {
-		four.publish("t", "x", 2, uint16(i+1))
-		four.wantAck(wire.Pubrec, uint16(i+1))
-	}
 }

@@ -357,4 +357,5 @@ func isEnd(err error) bool {
 	return err != nil && (errors.Is(err, io.EOF) || !errors.As(err, &timeout) || !timeout.Timeout())
 }
 
-var persistent = wire.ConnectPacket{Level: 4, ClientID: "p"}
+// kept is the CONNECT of a session that outlives its connection.
+func kept() wire.ConnectPacket { return wire.ConnectPacket{Level: 4, ClientID: "p"} }

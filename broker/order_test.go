@@ -71,7 +71,7 @@ func TestPublishSubscribeAtEveryQoSAndVersion(t *testing.T) {
 func TestOrderOfABacklogOverReconnections(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	sub := s.connect(persistent, false)
+	sub := s.connect(kept(), false)
 	sub.subscribe(1, 1, "q/#")
 	sub.drop()
 	const all = 10000
@@ -79,7 +79,7 @@ func TestOrderOfABacklogOverReconnections(t *testing.T) {
 	next := 0
 	var open []message
 	for round := range 20 {
-		sub := s.connect(persistent, true)
+		sub := s.connect(kept(), true)
 		for i, old := range open {
 			m := sub.wantMessage()
 			if m.payload != old.payload || m.id != old.id || !m.dup {
@@ -139,7 +139,7 @@ func (c *peer) disconnectAfterPing() {
 func TestTakeOverStorm(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	first := s.connect(persistent, false)
+	first := s.connect(kept(), false)
 	first.subscribe(1, 1, "storm/#")
 	const publishers, each = 3, 1000
 	var wg sync.WaitGroup
@@ -172,7 +172,7 @@ func TestTakeOverStorm(t *testing.T) {
 		if round > 2000 {
 			t.Fatalf("got %d of %d: %v", total, publishers*each, seen)
 		}
-		c = s.connect(persistent, true) // takes over
+		c = s.connect(kept(), true) // takes over
 	}
 	<-done
 }
@@ -200,13 +200,13 @@ func storm(s *site, p, n int) {
 func TestIdentifiersOfEachSideAreItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	c := s.connect(persistent, false)
+	c := s.connect(kept(), false)
 	c.subscribe(1, 1, "t")
 	c.drop()
 	pub := s.clean("pub")
 	const owed = 300
 	publishAll(pub, "t", 0, owed)
-	c = s.connect(persistent, true)
+	c = s.connect(kept(), true)
 	var under []message
 	for range owed {
 		under = append(under, c.wantMessage())
@@ -221,7 +221,7 @@ func TestIdentifiersOfEachSideAreItsOwn(t *testing.T) {
 		c.wantAck(wire.Puback, m.id)
 	}
 	c.drop()
-	c = s.connect(persistent, true)
+	c = s.connect(kept(), true)
 	for i := range owed {
 		if m := c.wantPayload(strconv.Itoa(i)); !m.dup || m.id != under[i].id {
 			t.Fatalf("repeat %d: identifier %d dup %v, want %d", i, m.id, m.dup, under[i].id)

@@ -64,7 +64,7 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 			away.disconnectAfterPing()
 			live := s.clean("live")
 			live.subscribe(1, 1, "t")
-			c := s.connect(persistent, false)
+			c := s.connect(kept(), false)
 			c.subscribe(1, 0, "old")
 			g := newGate(s.disk)
 			x.do(c)
@@ -110,7 +110,7 @@ func TestMemoryDurabilityPromisesAtOnce(t *testing.T) {
 func TestKilledBrokerKeepsItsPromises(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	sub := s.connect(persistent, false)
+	sub := s.connect(kept(), false)
 	sub.subscribe(1, 1, "t/#")
 	acked := 0
 	var ids []uint16
@@ -127,7 +127,7 @@ func TestKilledBrokerKeepsItsPromises(t *testing.T) {
 		s.kill()
 		sub.drop()
 		s.start()
-		sub = s.connect(persistent, true)
+		sub = s.connect(kept(), true)
 	}
 	for i := range acked {
 		m := sub.wantMessage()
@@ -149,7 +149,7 @@ func TestKilledBrokerKeepsItsPromises(t *testing.T) {
 func TestAcknowledgementsAreKeptBeforePingresp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	sub := s.connect(persistent, false)
+	sub := s.connect(kept(), false)
 	sub.subscribe(1, 2, "t")
 	pub := s.clean("pub")
 	publishAll(pub, "t", 0, 4)
@@ -160,7 +160,7 @@ func TestAcknowledgementsAreKeptBeforePingresp(t *testing.T) {
 	sub.quiet()
 	s.kill()
 	s.start()
-	sub = s.connect(persistent, true)
+	sub = s.connect(kept(), true)
 	sub.quiet()
 }
 
@@ -180,7 +180,7 @@ func TestQoS2IsExactlyOnce(t *testing.T) {
 func exactlyOnce(t *testing.T, how string, step int) {
 	s := newSite(t, nil)
 	sender := wire.ConnectPacket{Level: 4, ClientID: "sender"}
-	sub, pub := s.connect(persistent, false), s.connect(sender, false)
+	sub, pub := s.connect(kept(), false), s.connect(sender, false)
 	sub.subscribe(1, 2, "t")
 	breakAll := func() {
 		switch how {
@@ -192,7 +192,7 @@ func exactlyOnce(t *testing.T, how string, step int) {
 		}
 		sub.drop()
 		pub.drop()
-		sub, pub = s.connect(persistent, true), s.connect(sender, true)
+		sub, pub = s.connect(kept(), true), s.connect(sender, true)
 	}
 	pub.publish("t", "x", 2, 5)
 	pub.wantAck(wire.Pubrec, 5)
@@ -271,13 +271,13 @@ func TestFailingDisk(t *testing.T) {
 func TestHeldPublisherLetsGo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	pub := s.connect(persistent, false)
+	pub := s.connect(kept(), false)
 	s.disk.SetReadOnly(true)
 	pub.send(pub.frame("r", "1", 1, 1, true))
 	eventually(t, "E602", func() bool { return s.Status().Alarms["E602"] != "" })
 	pub.send(pub.frame("r", "2", 1, 2, true))
 	again := s.dial()
-	again.connect(persistent)
+	again.connect(kept())
 	pub.wantEnd()
 	again.send(again.frame("r", "3", 1, 3, true))
 	s.disk.SetReadOnly(false)

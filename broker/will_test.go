@@ -27,7 +27,7 @@ func TestWillByCause(t *testing.T) {
 		{"protocol error", 4, func(_ *site, c *peer) { c.send([]byte{0xF7, 0}) }, true},
 		{"malformed PUBLISH", 5, func(_ *site, c *peer) { c.send([]byte{0x36, 0}) }, true},
 		{"packet too large", 4, func(_ *site, c *peer) { c.send([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}) }, true},
-		{"second CONNECT", 4, func(_ *site, c *peer) { c.send(wire.AppendConnect(nil, &persistent)) }, true},
+		{"second CONNECT", 4, func(_ *site, c *peer) { c.send(wire.AppendConnect(nil, &wire.ConnectPacket{Level: 4, ClientID: "p"})) }, true},
 		{"taken over", 4, func(s *site, _ *peer) { s.dial().connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w"}) }, true},
 		{"DISCONNECT", 4, func(_ *site, c *peer) { c.disconnect() }, false},
 		{"DISCONNECT of MQTT 5", 5, func(_ *site, c *peer) { c.disconnect() }, false},
@@ -101,7 +101,7 @@ func TestWillAtStopAndAfterACrash(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
-			keeper := s.connect(persistent, false)
+			keeper := s.connect(kept(), false)
 			keeper.subscribe(1, 1, "will")
 			keeper.disconnectAfterPing()
 			w := s.connect(wire.ConnectPacket{Level: 4, ClientID: "w", Will: will("will", "offline", 1, true)}, false)
@@ -116,12 +116,12 @@ func TestWillAtStopAndAfterACrash(t *testing.T) {
 			if got := s.Retained("will"); len(got) != 1 || string(got[0].Payload) != "offline" {
 				t.Fatalf("retained: %v", got)
 			}
-			keeper = s.connect(persistent, true)
+			keeper = s.connect(kept(), true)
 			keeper.wantPayload("online")
 			keeper.wantPayload("offline")
 			keeper.quiet()
 			s.restart() // and only once
-			keeper = s.connect(persistent, true)
+			keeper = s.connect(kept(), true)
 			keeper.quiet()
 		})
 	}
@@ -172,12 +172,12 @@ func TestDelayedWill(t *testing.T) {
 	t.Run("keeps its time over a restart", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
-		sub := s.connect(persistent, false)
+		sub := s.connect(kept(), false)
 		sub.subscribe(1, 1, "will")
 		s.connect(connect, false).drop()
 		eventually(t, "it is gone", func() bool { st, _ := s.Session("w"); return !st.Connected })
 		s.restart()
-		sub = s.connect(persistent, true)
+		sub = s.connect(kept(), true)
 		sub.wantPayload("gone")
 	})
 }

@@ -78,6 +78,9 @@ func appendSet[N uint16 | uint64](b []byte, set map[N]struct{}) []byte {
 	return b
 }
 
+// maxNumber is far above any number that is ever given.
+const maxNumber = 1 << 60
+
 // state is what encode wrote.
 type state struct {
 	num              uint32
@@ -117,7 +120,7 @@ func decodeState(body []byte) (x state, ok bool) {
 		w.Message.Payload = slices.Clone(d.take(d.uvarint()))
 		x.will = w
 	}
-	return x, !d.bad && x.num != 0 && x.tail > 0 && x.head >= x.tail
+	return x, !d.bad && x.num != 0 && x.tail > 0 && x.head >= x.tail && x.head < maxNumber
 }
 
 func (d *decoder) set() (all []uint64) {

@@ -73,7 +73,7 @@ func (r *Restorer) hear(num uint32) *heard {
 func (r *Restorer) message(m *Record, pos journal.Pos) {
 	for i := range m.Owed {
 		o := &m.Owed[i]
-		if o.Num == 0 || o.N == 0 {
+		if o.Num == 0 || o.N == 0 || o.N >= maxNumber {
 			continue
 		}
 		h := r.hear(o.Num)
