@@ -43,23 +43,32 @@ func TestLoadDir(t *testing.T) {
 		{"nothing there", nil, nil, nil},
 		{"an empty file", map[string]string{main: ""}, []string{main}, nil},
 		{"no edged.toml", map[string]string{a: "[gateway]\nid = \"a\"\n"}, []string{a}, nil},
-		{"in order", map[string]string{main: "", b: "[gateway]\nid = \"a\"\n", a: "[uplink]\nurl = \"mqtt://a\"\n", "conf.d/.c.toml": "x", "conf.d/d.toml~": "x", "conf.d/e": "x"},
-			[]string{main, a, b}, nil},
+		{
+			"in order",
+			map[string]string{main: "", b: "[gateway]\nid = \"a\"\n", a: "[uplink]\nurl = \"mqtt://a\"\n", "conf.d/.c.toml": "x", "conf.d/d.toml~": "x", "conf.d/e": "x"},
+			[]string{main, a, b},
+			nil,
+		},
 		{"different tables of one", map[string]string{main: "[broker]\nanonymous = true\n", a: "[broker.limits]\nclients = 1\n"}, []string{main, a}, nil},
 		{"the table below first", map[string]string{main: "[broker.limits]\nclients = 1\n", a: "[broker]\nanonymous = true\n", b: "[uplink]\nurl=\"mqtt://a\"\n"}, []string{main, a, b}, nil},
 		{"a table in two files", map[string]string{main: "\n[gateway]\nid = \"a\"\n", a: "gateway.tags.x = \"a\"\ngateway.id = \"b\"\n", b: "broker.limits.clients = 0\n"}, nil, []string{
 			"DIR/conf.d/a.toml:2:9: gateway: stands in two files, the other is DIR/edged.toml:2:2; a table stands in one file: move its keys together (E505)",
-			"DIR/conf.d/b.toml:1:25: broker.limits.clients: 0 is out of range: use 1 to 1048576 (E503)"}},
+			"DIR/conf.d/b.toml:1:25: broker.limits.clients: 0 is out of range: use 1 to 1048576 (E503)",
+		}},
 		{"headers in both", map[string]string{main: "[broker]\n[broker.limits]\nclients = 1\n", a: "[broker.limits]\nretained = 1\n[broker]\n"}, nil, []string{
 			"DIR/conf.d/a.toml:1:9: broker.limits: stands in two files, the other is DIR/edged.toml:2:9; a table stands in one file: move its keys together (E505)",
-			"DIR/conf.d/a.toml:3:2: broker: stands in two files, the other is DIR/edged.toml:1:2; a table stands in one file: move its keys together (E505)"}},
+			"DIR/conf.d/a.toml:3:2: broker: stands in two files, the other is DIR/edged.toml:1:2; a table stands in one file: move its keys together (E505)",
+		}},
 		{"inline and header", map[string]string{main: "uplink = { url = \"mqtt://a\" }\n", a: "[uplink.queue]\nsize = \"1MiB\"\n"}, nil, []string{
-			"DIR/conf.d/a.toml:1:2: uplink: stands in two files, the other is DIR/edged.toml:1:1; a table stands in one file: move its keys together (E505)"}},
+			"DIR/conf.d/a.toml:1:2: uplink: stands in two files, the other is DIR/edged.toml:1:1; a table stands in one file: move its keys together (E505)",
+		}},
 		{"syntax errors alone, of every file", map[string]string{main: "[gateway\n", a: "[gatewya]\n", b: "x\n"}, nil, []string{
 			"DIR/edged.toml:1:9: expected '.' or ']' to end table name, but got '\\n' instead (E500)",
-			"DIR/conf.d/b.toml:1:2: expected '.' or '=', but got '\\n' instead (E500)"}},
+			"DIR/conf.d/b.toml:1:2: expected '.' or '=', but got '\\n' instead (E500)",
+		}},
 		{"a directory", map[string]string{"edged.toml/": "", a: ""}, nil, []string{
-			"DIR/edged.toml: read: is a directory (E511)"}},
+			"DIR/edged.toml: read: is a directory (E511)",
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := tree(t, c.files)

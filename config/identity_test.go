@@ -13,8 +13,14 @@ import (
 
 func TestSafeID(t *testing.T) {
 	for _, c := range []struct{ host, want string }{
-		{"raspberrypi", "raspberrypi"}, {"Press-Hall_3.example.com", "press-hall-3"}, {"", "gateway"}, {"...", "gateway"},
-		{"Ärger", "rger"}, {"a__b--c", "a-b-c"}, {"-x-", "x"}, {"日本", "gateway"},
+		{"raspberrypi", "raspberrypi"},
+		{"Press-Hall_3.example.com", "press-hall-3"},
+		{"", "gateway"},
+		{"...", "gateway"},
+		{"Ärger", "rger"},
+		{"a__b--c", "a-b-c"},
+		{"-x-", "x"},
+		{"日本", "gateway"},
 		{"a23456789b123456789c123456789d1-3", "a23456789b123456789c123456789d1"},
 	} {
 		if got := config.SafeID(c.host); got != c.want {
@@ -111,8 +117,10 @@ func TestHash(t *testing.T) {
 	if got := hash(up); got != same {
 		t.Errorf("the secret changes the hash")
 	}
-	for _, other := range []string{up + "qos = 0\n", strings.Replace(up, `"2"`, `"3"`, 1), strings.Replace(up, `id = "a"`, `id = "b"`, 1),
-		up + "[broker.limits]\nclients = 5\n", up + "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\n"} {
+	for _, other := range []string{
+		up + "qos = 0\n", strings.Replace(up, `"2"`, `"3"`, 1), strings.Replace(up, `id = "a"`, `id = "b"`, 1),
+		up + "[broker.limits]\nclients = 5\n", up + "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\n",
+	} {
 		if hash(other) == same {
 			t.Errorf("the same hash for\n%s\nand\n%s", up, other)
 		}

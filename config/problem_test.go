@@ -25,22 +25,30 @@ func problems(t *testing.T, name, text string) config.Problems {
 func TestPretty(t *testing.T) {
 	const name = "/etc/edged/edged.toml"
 	for _, c := range []struct{ name, text, want string }{
-		{"the contract's example", "[device.office]\nseriel = \"9600 8N1\"\ndriver = \"pms5003\"\nport = \"sim\"\n",
+		{
+			"the contract's example", "[device.office]\nseriel = \"9600 8N1\"\ndriver = \"pms5003\"\nport = \"sim\"\n",
 			"edged: unknown key \"seriel\" in [device.office] (E501)\n" +
 				"/etc/edged/edged.toml:2:1    seriel = \"9600 8N1\"\n" +
-				"                             ^^^^^^  did you mean \"serial\"?\n"},
-		{"indented with tabs", "[gateway]\n\t\tid\t=\t\"A\" # ä\r\n",
+				"                             ^^^^^^  did you mean \"serial\"?\n",
+		},
+		{
+			"indented with tabs", "[gateway]\n\t\tid\t=\t\"A\" # ä\r\n",
 			"edged: gateway.id: \"A\" holds the character 'A' (E503)\n" +
 				"/etc/edged/edged.toml:2:8    id    =    \"A\" # ä\n" +
-				"                                        ^^^  allowed: 1 to 32 of a-z, 0-9 and -\n"},
-		{"at the end of the file", "[broker",
+				"                                        ^^^  allowed: 1 to 32 of a-z, 0-9 and -\n",
+		},
+		{
+			"at the end of the file", "[broker",
 			"edged: expected '.' or ']' to end table name, but got the end of the file instead (E500)\n" +
 				"/etc/edged/edged.toml:1:7    [broker\n" +
-				"                                   ^\n"},
-		{"a value over several lines", "[broker]\nlisten = \"\"\"a\nb\"\"\"\n",
+				"                                   ^\n",
+		},
+		{
+			"a value over several lines", "[broker]\nlisten = \"\"\"a\nb\"\"\"\n",
 			"edged: broker.listen: must be a list of strings, not a string (E502)\n" +
 				"/etc/edged/edged.toml:2:10    listen = \"\"\"a\n" +
-				"                                       ^^^^  such as [\"a\\nb\"]\n"},
+				"                                       ^^^^  such as [\"a\\nb\"]\n",
+		},
 		{"control characters of a terminal", "[gateway]\nid = \"a\" # \u009b2J \u202e\nx\u00ad = 1\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

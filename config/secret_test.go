@@ -119,11 +119,14 @@ func TestSecretsOfAConfiguration(t *testing.T) {
 		{"there", uplink + "\"file:" + name + "\"\n", nil},
 		{"missing", uplink + "\"file:/nowhere/x\"\n", []string{`e.toml:4:12: uplink.password: there is no file /nowhere/x (E509)`}},
 		{"open to everybody", uplink + "\"file:" + open + "\"\n", []string{
-			`e.toml:4:12: uplink.password: every user of this machine may use ` + open + ` (mode 0644): chmod o= ` + open + ` (E509)`}},
+			`e.toml:4:12: uplink.password: every user of this machine may use ` + open + ` (mode 0644): chmod o= ` + open + ` (E509)`,
+		}},
 		{"relative", uplink + "\"file:x\"\n", []string{
-			`e.toml:4:12: uplink.password: the path "x" is not absolute; write "file:/etc/edged/secrets/NAME", "env:NAME" or "cred:NAME" (E503)`}},
+			`e.toml:4:12: uplink.password: the path "x" is not absolute; write "file:/etc/edged/secrets/NAME", "env:NAME" or "cred:NAME" (E503)`,
+		}},
 		{"literal", uplink + "\"geheim\"\n", []string{
-			`e.toml:4:12: uplink.password: a secret must not stand in the configuration; write "file:/etc/edged/secrets/NAME", "env:NAME" or "cred:NAME" (E510)`}},
+			`e.toml:4:12: uplink.password: a secret must not stand in the configuration; write "file:/etc/edged/secrets/NAME", "env:NAME" or "cred:NAME" (E510)`,
+		}},
 		{"a number", uplink + "12345\n", []string{`e.toml:4:12: uplink.password: must be a string, not an integer (E502)`}},
 	})
 	cfg, err := config.Parse("e.toml", uplink+"\"file:"+name+"\"\n")

@@ -13,8 +13,11 @@ import (
 // durationUnits and sizeUnits, largest first, since a duration names its units in this order.
 func durationUnits() []unit {
 	return []unit{
-		{"d", int64(24 * time.Hour)}, {"h", int64(time.Hour)}, {"m", int64(time.Minute)},
-		{"s", int64(time.Second)}, {"ms", int64(time.Millisecond)},
+		{"d", int64(24 * time.Hour)},
+		{"h", int64(time.Hour)},
+		{"m", int64(time.Minute)},
+		{"s", int64(time.Second)},
+		{"ms", int64(time.Millisecond)},
 	}
 }
 

@@ -40,19 +40,23 @@ func TestDecode(t *testing.T) {
 	}{
 		{
 			"a frame of an SDS011", "aa c0 d4 04 3a 0a a1 60 1d ab", `{"pm25":123.6,"pm10":261.8}` + "\n", "0 garbage bytes, 0 bad frames\n",
-			[]string{"decode", "sds011", "--hex"}, exitFine,
+			[]string{"decode", "sds011", "--hex"},
+			exitFine,
 		},
 		{
 			"a wrong checksum", "aa c0 d4 04 3a 0a a1 60 00 ab", "", "0 garbage bytes, 1 bad frames\n",
-			[]string{"decode", "sds011", "--hex"}, exitProblem,
+			[]string{"decode", "sds011", "--hex"},
+			exitProblem,
 		},
 		{
 			"garbage and an unfinished frame", "00 01 aa c0 06 00 06 00 58 d9 3d ab aa c0", `{"pm25":0.6,"pm10":0.6}` + "\n", "4 garbage bytes, 0 bad frames\n",
-			[]string{"decode", "sds011", "--hex"}, exitFine,
+			[]string{"decode", "sds011", "--hex"},
+			exitFine,
 		},
 		{
 			"a line with options", "T=21.4,H=48\nnonsense\n", `{"temperature":21.4,"humidity":48}` + "\n", "0 garbage bytes, 1 bad frames\n",
-			[]string{"decode", "line", "--set", `format = "template"`, "--set", `parse = "T={temperature},H={humidity}"`}, exitFine,
+			[]string{"decode", "line", "--set", `format = "template"`, "--set", `parse = "T={temperature},H={humidity}"`},
+			exitFine,
 		},
 		{"an unknown driver", "", "", "no driver", []string{"decode", "sds12"}, exitUsage},
 		{"a wrong option", "", "", "--set", []string{"decode", "line", "--set", "format = 7"}, exitUsage},
@@ -98,8 +102,15 @@ func TestConfigCheck(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"devcie"}, {"decode"}, {"sub"}, {"pub", "topic"}, {"status", "a", "b"}, {"run", "--nonsense"}, {"pub", "-q", "3", "a", "b"},
-		{"sub", "--url", "http://127.0.0.1", "#"}, {"demo", "--for", "-1s"},
+		{"devcie"},
+		{"decode"},
+		{"sub"},
+		{"pub", "topic"},
+		{"status", "a", "b"},
+		{"run", "--nonsense"},
+		{"pub", "-q", "3", "a", "b"},
+		{"sub", "--url", "http://127.0.0.1", "#"},
+		{"demo", "--for", "-1s"},
 	} {
 		if _, talk, exit := call(t, "", args...); exit != exitUsage || !strings.HasPrefix(talk, "edged: ") {
 			t.Errorf("edged %s: exit %d, want %d\n%s", strings.Join(args, " "), exit, exitUsage, talk)
@@ -136,14 +147,9 @@ func TestDriversAndVersion(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	var all func(args []string)
-	all = func(args []string) {
-		out, _, _ := call(t, "", append(args, "--help")...)
-		if !strings.Contains(out, "Examples:") {
+	for _, args := range [][]string{nil, {"demo"}, {"run"}, {"sub"}, {"pub"}, {"status"}, {"config"}, {"config", "check"}, {"drivers"}, {"decode"}, {"version"}} {
+		if out, _, _ := call(t, "", append(args, "--help")...); !strings.Contains(out, "Examples:") {
 			t.Errorf("edged %s --help has no example", strings.Join(args, " "))
 		}
-	}
-	for _, args := range [][]string{nil, {"demo"}, {"run"}, {"sub"}, {"pub"}, {"status"}, {"config"}, {"config", "check"}, {"drivers"}, {"decode"}, {"version"}} {
-		all(args)
 	}
 }

@@ -30,10 +30,16 @@ func TestWhatStopsAStart(t *testing.T) {
 		exit                int
 		says                []string
 	}{
-		{"unknown key", "[device.office]\ndriver = \"line\"\nport = \"sim\"\nformat = \"json\"\nseriel = \"9600 8N1\"\n", "",
-			78, []string{"edged.toml:5:1", "seriel", "E501", `did you mean "serial"`}},
-		{"two faults at once", "[broker]\nlisten = [\"127.0.0.1:0\"]\nanonymus = true\n[device.x]\ndriver = \"pms5oo3\"\nport = \"sim\"\n", "",
-			78, []string{"edged.toml:3:1", "edged.toml:5:", "pms5003"}},
+		{
+			"unknown key", "[device.office]\ndriver = \"line\"\nport = \"sim\"\nformat = \"json\"\nseriel = \"9600 8N1\"\n", "",
+			78,
+			[]string{"edged.toml:5:1", "seriel", "E501", `did you mean "serial"`},
+		},
+		{
+			"two faults at once", "[broker]\nlisten = [\"127.0.0.1:0\"]\nanonymus = true\n[device.x]\ndriver = \"pms5oo3\"\nport = \"sim\"\n", "",
+			78,
+			[]string{"edged.toml:3:1", "edged.toml:5:", "pms5003"},
+		},
 		{"syntax", "[broker\n", "", 78, []string{"edged.toml:1:"}},
 		{"open to the network", "[broker]\nlisten = [\"0.0.0.0:1883\"]\n", "", 78, []string{"E410"}},
 		{"address in use", fmt.Sprintf("[broker]\nlisten = [%q]\n", busy.Addr()), "", 69, []string{"E401", busy.Addr().String()}},
