@@ -216,7 +216,7 @@ func TestCodesOfDevicesThatGiveNothing(t *testing.T) {
 		{"bad checksums", sds, []string{frame[:8] + "\x00\xab", frame[:8] + "\x01\xab"}, 4 * time.Second, "offline", "E105"},
 		{"garbage", sds, []string{"garbage", "more garbage"}, 4 * time.Second, "offline", "E105"},
 		{"the middle of a frame, then frames", sds, []string{frame[4:], frame, frame}, 4 * time.Second, "online", ""},
-		{"valid, then silent", sds, []string{frame, frame}, 11 * time.Second, "offline", "E120"},
+		{"valid, then silent", sds, []string{frame, frame}, 9500 * time.Millisecond, "offline", "E120"},
 		{"valid, then not yet stale", sds, []string{frame, frame}, 7 * time.Second, "online", ""},
 		{"valid, then damaged", sds, []string{frame, frame[:8] + "\x00\xab", frame[:8] + "\x00\xab"}, 11 * time.Second, "offline", "E120"},
 		{"valid, then other lines", jsonLines(), []string{"{\"n\":1}\n", "x\n", "y\n"}, 11 * time.Second, "offline", "E107"},
@@ -321,6 +321,28 @@ func TestAtMostHundredReadingsAreUnacknowledged(t *testing.T) {
 		all := r.broker.on(r.topic("data"))
 		if !strings.Contains(all[len(all)-1], `"seq":1001,"n":1000}`) {
 			t.Errorf("the newest is %s", all[len(all)-1])
+		}
+	})
+}
+
+// What was on its way when the connection ended, and what waited, comes after it, in order.
+func TestNothingIsLostWithTheConnection(t *testing.T) {
+	inBubble(t, jsonLines(), func(t *testing.T, r *rig) {
+		r.broker.hold(true)
+		for i := range 80 {
+			r.send(fmt.Sprintf("{\"n\":%d}\n", i))
+		}
+		r.broker.drop("edged-dev-dev")
+		r.broker.hold(false)
+		r.sleep(5 * time.Second)
+		next := 0
+		for _, m := range r.broker.on(r.topic("data")) {
+			if strings.Contains(m, fmt.Sprintf(`"n":%d}`, next)) {
+				next++
+			}
+		}
+		if next != 80 {
+			t.Errorf("message %d is missing", next)
 		}
 	})
 }

@@ -40,21 +40,35 @@ func TestCommandsReachTheWireAndAreAnswered(t *testing.T) {
 		result string
 	}{
 		{"pms wake, not answered", sensor("pms5003", nil), `{"sleep":false}`, "42 4d e4 00 01 01 74", "", `{"id":null,"ok":true}`},
-		{"pms passive", sensor("pms5003", nil), `{"mode":"passive","id":7}`, "42 4d e1 00 00 01 70", "42 4d 00 04 e1 00 01 74",
-			`{"id":7,"ok":true,"readings":{"mode":"passive"}}`},
-		{"pms told otherwise", sensor("pms5003", nil), `{"mode":"active","id":{"a":[1]}}`, "42 4d e1 00 01 01 71", "42 4d 00 04 e1 00 01 74",
-			`{"id":{"a":[1]},"ok":true,"readings":{"mode":"passive"}}`},
-		{"pms read", sensor("pms5003", nil), `{"read":true,"id":"x"}`, "42 4d e2 00 00 01 71", frame,
-			`{"id":"x","ok":true,"readings":{"pm1_cf1":0,"pm25_cf1":8,"pm10_cf1":8,"pm1":0,"pm25":8,"pm10":8,"n0_3":210,"n0_5":70,"n1_0":45,"n2_5":30,"n5_0":0,"n10":0}}`},
-		{"pms silent", sensor("pms5003", nil), `{"mode":"passive","id":1}`, "42 4d e1 00 00 01 70", "",
-			`{"id":1,"ok":false,"code":"E106","text":"the device did not answer within 1s"}`},
-		{"pms two at once, in their order", sensor("pms5003", nil), `{"sleep":false,"mode":"passive"}`, "42 4d e4 00 01 01 74 42 4d e1 00 00 01 70",
-			"42 4d 00 04 e1 00 01 74", `{"id":null,"ok":true,"readings":{"mode":"passive"}}`},
-		{"sds period", sensor("sds011", nil), `{"working_period":0,"id":"p"}`, "aa b4 08 01 00 00 00 00 00 00 00 00 00 00 00 ff ff 07 ab",
-			"aa c5 08 01 00 00 a1 60 0a ab", `{"id":"p","ok":true,"readings":{"working_period":0}}`},
-		{"sds address", sensor("sds011", map[string]any{"address": "a160"}), `{"address":"a001"}`,
+		{
+			"pms passive", sensor("pms5003", nil), `{"mode":"passive","id":7}`, "42 4d e1 00 00 01 70", "42 4d 00 04 e1 00 01 74",
+			`{"id":7,"ok":true,"readings":{"mode":"passive"}}`,
+		},
+		{
+			"pms told otherwise", sensor("pms5003", nil), `{"mode":"active","id":{"a":[1]}}`, "42 4d e1 00 01 01 71", "42 4d 00 04 e1 00 01 74",
+			`{"id":{"a":[1]},"ok":true,"readings":{"mode":"passive"}}`,
+		},
+		{
+			"pms read", sensor("pms5003", nil), `{"read":true,"id":"x"}`, "42 4d e2 00 00 01 71", frame,
+			`{"id":"x","ok":true,"readings":{"pm1_cf1":0,"pm25_cf1":8,"pm10_cf1":8,"pm1":0,"pm25":8,"pm10":8,"n0_3":210,"n0_5":70,"n1_0":45,"n2_5":30,"n5_0":0,"n10":0}}`,
+		},
+		{
+			"pms silent", sensor("pms5003", nil), `{"mode":"passive","id":1}`, "42 4d e1 00 00 01 70", "",
+			`{"id":1,"ok":false,"code":"E106","text":"the device did not answer within 1s"}`,
+		},
+		{
+			"pms two at once, in their order", sensor("pms5003", nil), `{"sleep":false,"mode":"passive"}`, "42 4d e4 00 01 01 74 42 4d e1 00 00 01 70",
+			"42 4d 00 04 e1 00 01 74", `{"id":null,"ok":true,"readings":{"mode":"passive"}}`,
+		},
+		{
+			"sds period", sensor("sds011", nil), `{"working_period":0,"id":"p"}`, "aa b4 08 01 00 00 00 00 00 00 00 00 00 00 00 ff ff 07 ab",
+			"aa c5 08 01 00 00 a1 60 0a ab", `{"id":"p","ok":true,"readings":{"working_period":0}}`,
+		},
+		{
+			"sds address", sensor("sds011", map[string]any{"address": "a160"}), `{"address":"a001"}`,
 			"aa b4 05 00 00 00 00 00 00 00 00 00 00 a0 01 a1 60 a7 ab", "aa c5 05 00 00 00 a0 01 a6 ab",
-			`{"id":null,"ok":true,"readings":{"address":"a001"}}`},
+			`{"id":null,"ok":true,"readings":{"address":"a001"}}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, c.config, func(t *testing.T, r *rig) {
@@ -177,6 +191,45 @@ func TestCommandsThatWaitedForTheSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestCommandFromBeforeTheStart(t *testing.T) {
+	for set, says := range map[string]string{
+		`{"sleep":false,"id":1}`:                                  `{"id":1,"ok":false,"code":"E407"`,
+		`{"sleep":false,"id":2,"expires":"2000-01-01T01:00:00Z"}`: `{"id":2,"ok":true}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := setUp(t, sensor("pms5003", nil), nil, nil)
+			r.run()
+			r.halt()
+			r.broker.send(r.topic("set"), set, false)
+			again := setUp(t, sensor("pms5003", nil), nil, func(d *bridge.Deps) { d.Dial = r.broker.Dial })
+			again.broker = r.broker
+			again.run()
+			again.sleep(time.Second)
+			if got := r.broker.last(r.topic("result")); !strings.HasPrefix(got, says) {
+				t.Errorf("result %q, want %s", got, says)
+			}
+			again.halt()
+		})
+	}
+}
+
+func TestFrameThatBeganBeforeTheRequestIsNoAnswer(t *testing.T) {
+	inBubble(t, sensor("pms5003", nil), func(t *testing.T, r *rig) {
+		frame := string(unhex(t, "424d001c0000000800080000000800080 0d20046002d001e00000000970002c5"))
+		r.send(frame[:10])
+		r.sleep(10 * time.Millisecond)
+		r.broker.send(r.topic("set"), `{"read":true,"id":1}`, false)
+		r.sleep(10 * time.Millisecond)
+		r.send(frame[10:])
+		r.sleep(10 * time.Millisecond)
+		r.want("result")
+		r.send(frame)
+		if got := r.broker.last(r.topic("result")); !strings.HasPrefix(got, `{"id":1,"ok":true,"readings":{`) {
+			t.Errorf("result %q", got)
+		}
+	})
 }
 
 // Nothing that a device does holds up its port: while it takes no bytes, its frames are read on.

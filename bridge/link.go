@@ -38,7 +38,6 @@ type link struct {
 	receive   func(mqtt.Message, time.Duration) // a delivery and how old it may be, negative: nobody knows; must not block
 	event     func(Event) <-chan struct{}
 
-	ready  chan struct{}  // closed at the first connection; nil: nobody waits
 	down   time.Time      // when the last connection ended; zero: there was none
 	asking sync.WaitGroup // SUBSCRIBE
 	client *mqtt.Client   // the present one, or one to go on with

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/bridge/port"
 	"edged/devices"
 )
 
@@ -136,4 +137,43 @@ func TestPanicOfADriverIsTheWillOfItsDeviceAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// dying is a simulated device that panics after a second.
+type dying struct{ at time.Time }
+
+func (d *dying) Tick(now time.Time, out []byte) ([]byte, time.Time) {
+	if d.at.IsZero() {
+		d.at = now.Add(time.Second)
+		return append(out, "{\"n\":1}\n"...), d.at
+	}
+	if now.Before(d.at) {
+		return out, d.at
+	}
+	panic("simulated")
+}
+
+func (d *dying) Receive(_ []byte, _ time.Time, out []byte) []byte { return out }
+
+func TestPanicOfASimulatorIsContained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := *driver(t, "line")
+		d.Simulate = func(devices.Options, uint64) (devices.Simulator, error) { return &dying{}, nil }
+		c := jsonLines()
+		c.Port = port.Sim
+		r := setUp(t, c, &d, func(d *bridge.Deps) { d.Ports = port.New("", slog.New(slog.DiscardHandler)) })
+		r.run()
+		defer r.halt()
+		if r.status() != "online" {
+			t.Errorf("status %q", r.status())
+		}
+		r.sleep(1010 * time.Millisecond)
+		if s := r.bridge.Status(); r.status() != "offline" || !strings.Contains(s.Reason, "panic: simulated") {
+			t.Errorf("%q, %+v", r.status(), s)
+		}
+		r.sleep(500 * time.Millisecond)
+		if r.status() != "online" {
+			t.Errorf("started again: %q", r.status())
+		}
+	})
 }

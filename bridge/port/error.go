@@ -57,8 +57,10 @@ func named(err error, name string) error {
 }
 
 func hangs(name string, err error) error {
-	return &Error{Code: Missing, Port: name, Text: "the port does not answer: opening it hangs in the kernel",
-		Do: "unplug the adapter and plug it in again", Err: err}
+	return &Error{
+		Code: Missing, Port: name, Text: "the port does not answer: opening it hangs in the kernel",
+		Do: "unplug the adapter and plug it in again", Err: err,
+	}
 }
 
 // notSerial is the error of a name that leads to something else.
@@ -93,8 +95,10 @@ func (s *System) explain(path string, err error) error {
 	case unix.ENOTTY, unix.EINVAL:
 		return notSerial(path, "is not a serial port", err)
 	case unix.EIO:
-		return &Error{Code: Missing, Port: path, Text: "the port is there, but no hardware behind it answers",
-			Do: "take another port", Err: err}
+		return &Error{
+			Code: Missing, Port: path, Text: "the port is there, but no hardware behind it answers",
+			Do: "take another port", Err: err,
+		}
 	default:
 		return &Error{Code: Missing, Port: path, Text: n.Error(), Err: err}
 	}
@@ -102,8 +106,10 @@ func (s *System) explain(path string, err error) error {
 
 // forbidden says whose the port is and how to get at it.
 func forbidden(path string, err error) *Error {
-	e := &Error{Code: Forbidden, Port: path, Text: "no permission", Err: err,
-		Do: "let the service open it: DeviceAllow= in its unit, and a udev rule that gives the port to its group"}
+	e := &Error{
+		Code: Forbidden, Port: path, Text: "no permission", Err: err,
+		Do: "let the service open it: DeviceAllow= in its unit, and a udev rule that gives the port to its group",
+	}
 	st, serr := os.Stat(path)
 	if serr != nil {
 		return e

@@ -13,8 +13,10 @@ import (
 
 // busy names the program that has the port open, where /proc lets us see it.
 func (s *System) busy(path string, err error) *Error {
-	e := &Error{Code: Busy, Port: path, Text: "in use by another program", Err: err,
-		Do: "stop that program (sudo fuser " + path + " names it), or give this device another port"}
+	e := &Error{
+		Code: Busy, Port: path, Text: "in use by another program", Err: err,
+		Do: "stop that program (sudo fuser " + path + " names it), or give this device another port",
+	}
 	if holder := s.holder(path); holder != "" {
 		e.Text = "in use by " + holder
 		e.Do = "stop that program, or give this device another port"

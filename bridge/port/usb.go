@@ -151,8 +151,10 @@ func (s *System) findUSB(name string) (string, error) {
 			}
 			names = append(names, fmt.Sprintf("%s (%s)", n, u.Path))
 		}
-		return "", &Error{Code: Missing, Port: name, Text: fmt.Sprintf("%d ports have this name", len(fit)),
-			Do: "name one of " + strings.Join(names, ", ")}
+		return "", &Error{
+			Code: Missing, Port: name, Text: fmt.Sprintf("%d ports have this name", len(fit)),
+			Do: "name one of " + strings.Join(names, ", "),
+		}
 	}
 }
 
