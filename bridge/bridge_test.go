@@ -347,6 +347,33 @@ func TestNothingIsLostWithTheConnection(t *testing.T) {
 	})
 }
 
+// A disk that takes some milliseconds for each acknowledgement does not cost a burst its oldest lines.
+func TestBurst(t *testing.T) {
+	inBubble(t, jsonLines(), func(t *testing.T, r *rig) {
+		r.broker.hold(true)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 {
+				<-time.After(5 * time.Millisecond)
+				r.broker.hold(false)
+				r.broker.hold(true)
+			}
+			r.broker.hold(false)
+		}()
+		var burst strings.Builder
+		for i := range 500 {
+			fmt.Fprintf(&burst, "{\"n\":%d}\n", i)
+		}
+		r.send(burst.String())
+		<-done
+		r.sleep(time.Second)
+		if n, s := len(r.broker.on(r.topic("data"))), r.bridge.Status(); n != 500 || s.GivenUp != 0 {
+			t.Errorf("%d of 500 came, %d given up", n, s.GivenUp)
+		}
+	})
+}
+
 // A broker whose disk takes nothing acknowledges neither a subscription nor a message; subscribers see both at once.
 func TestBrokerThatAcknowledgesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -168,7 +168,7 @@ func TestPanicOfASimulatorIsContained(t *testing.T) {
 			t.Errorf("status %q", r.status())
 		}
 		r.sleep(1010 * time.Millisecond)
-		if s := r.bridge.Status(); r.status() != "offline" || !strings.Contains(s.Reason, "panic: simulated") {
+		if s := r.bridge.Status(); r.status() != "offline" || s.Code != "" || !strings.HasPrefix(s.Reason, "the driver failed") {
 			t.Errorf("%q, %+v", r.status(), s)
 		}
 		r.sleep(500 * time.Millisecond)
