@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,143 +120,6 @@ func TestABlackHoleIsGivenUpAfterFiveSeconds(t *testing.T) {
 		if d := <-took; d != 5*time.Second {
 			t.Errorf("the dial was given up after %v", d)
 		}
-		r.end()
-	})
-}
-
-// pipeConn is a connection of which the kernel's view is made up.
-type pipeConn struct {
-	net.Conn
-	mu       sync.Mutex
-	taken    uint64
-	patience time.Duration
-}
-
-func (p *pipeConn) Taken() (uint64, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.taken, true
-}
-
-func (p *pipeConn) Patience(d time.Duration) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.patience = d
-	return nil
-}
-
-func (p *pipeConn) take() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.taken++
-}
-
-func TestHalfOpenLink(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		moves    time.Duration // how long the peer's TCP goes on taking bytes
-		answers  bool          // another publish is acknowledged after 4 s
-		from, to time.Duration // when the link is called dead
-	}{
-		{"nothing moves", 0, false, 6 * time.Second, 7 * time.Second},
-		{"TCP takes bytes for a while", 20 * time.Second, false, 25 * time.Second, 27 * time.Second},
-		{"another publish is acknowledged after 4 s", 0, true, 20 * time.Second, 21 * time.Second}, // 4 round trips later
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				th, local := newTheatre(t), &localBroker{}
-				var pc *pipeConn
-				r := start(t, config(), local, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-					nc, err := th.dial(ctx, a)
-					pc = &pipeConn{Conn: nc}
-					return pc, err
-				})
-				a := th.accept()
-				a.welcome(anew, true)
-				a.online(0x8000)
-				synctest.Wait()
-				local.publish(dataA, "1", 1, false)
-				local.publish(dataA, "2", 1, false)
-				a.exactly(pub(2, dataA, 1, "1"))
-				a.exactly(pub(2, dataA, 2, "2"))
-				began := time.Now()
-				for time.Since(began) < c.moves {
-					time.Sleep(time.Second)
-					pc.take()
-				}
-				if c.answers {
-					time.Sleep(4 * time.Second)
-					a.send(ack(wire.Puback, 2))
-				}
-				if _, err := a.in.next(); err == nil {
-					t.Error("the uplink sent more on a silent link")
-				}
-				if d := time.Since(began); d < c.from || d > c.to {
-					t.Errorf("called dead after %v, want %v to %v", d, c.from, c.to)
-				}
-				synctest.Wait()
-				if s := r.up.Status(); s.State != uplink.Down || !strings.Contains(s.Text, "the link is dead") {
-					t.Errorf("status %+v", s)
-				}
-				a = th.accept()
-				a.welcome(again, false)
-				a.exactly(pub(10, dataA, 1, "1"))
-				a.close()
-				r.end()
-			})
-		})
-	}
-}
-
-func TestPingAfterThreeQuartersOfTheKeepAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		th := newTheatre(t)
-		r := start(t, config(), &localBroker{}, th.dial)
-		a := th.accept()
-		a.welcome(anew, true)
-		a.online(0x8000)
-		for range 3 {
-			began := time.Now()
-			a.exactly("\xc0\x00")
-			if d := time.Since(began); d < 44*time.Second || d > 46*time.Second {
-				t.Errorf("PINGREQ after %v without an acknowledgement, want 45 s", d)
-			}
-			a.send("\xd0\x00")
-		}
-		a.exactly("\xc0\x00")
-		asked := time.Now()
-		if _, err := a.in.next(); err == nil {
-			t.Error("the uplink sent more without an answer")
-		}
-		if d := time.Since(asked); d < 6*time.Second || d > 7*time.Second {
-			t.Errorf("an unanswered ping killed the link after %v", d)
-		}
-		r.end()
-	})
-}
-
-func TestTheKernelsPatienceFollowsTheRoundTrip(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		th, local := newTheatre(t), &localBroker{}
-		var pc *pipeConn
-		r := start(t, config(), local, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-			nc, err := th.dial(ctx, a)
-			pc = &pipeConn{Conn: nc}
-			return pc, err
-		})
-		a := th.accept()
-		a.welcome(anew, true)
-		a.want(wire.Publish)
-		time.Sleep(5 * time.Second)
-		a.send(ack(wire.Puback, 0x8000))
-		time.Sleep(time.Second)
-		pc.mu.Lock()
-		patience := pc.patience
-		pc.mu.Unlock()
-		if patience != 20*time.Second {
-			t.Errorf("TCP_USER_TIMEOUT is %v, want 20 s after a round trip of 5 s", patience)
-		}
-		a.close()
 		r.end()
 	})
 }
@@ -380,3 +244,96 @@ func TestURLsInTurn(t *testing.T) {
 		r.end()
 	})
 }
+
+func TestABacklogIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, local := newTheatre(t), &localBroker{}
+		r := start(t, config(), local, th.dial)
+		a := th.accept()
+		a.welcome(anew, true)
+		a.online(0x8000)
+		synctest.Wait()
+		told := func(what string, want ...int) {
+			t.Helper()
+			synctest.Wait()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			var got []int
+			for _, s := range r.changes {
+				got = append(got, s.Inflight)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: told with %v messages on their way, want %v", what, got, want)
+			}
+			r.changes = nil
+		}
+		r.mu.Lock()
+		r.changes = nil
+		r.mu.Unlock()
+		local.publish(dataA, "0", 1, false)
+		a.exactly(pub(2, dataA, 1, "0"))
+		a.send(ack(wire.Puback, 1))
+		told("a message passes")
+		a.close()
+		told("the link is lost", 0)
+		local.publish(dataA, "1", 1, false)
+		local.publish(dataA, "2", 1, false)
+		told("two messages must wait", 1)
+		a = th.accept()
+		a.welcome(again, false)
+		told("the link is back", 2)
+		a.online(0x8001)
+		a.exactly(pub(2, dataA, 2, "1"))
+		a.exactly(pub(2, dataA, 3, "2"))
+		a.send(ack(wire.Puback, 2) + ack(wire.Puback, 3))
+		told("all has arrived", 0)
+		a.close()
+		r.end()
+	})
+}
+
+func TestAnOutageEndsOnlyWithAGoodSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var works atomic.Bool
+		th := newTheatre(t)
+		r := start(t, config(), &localBroker{}, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+			if !works.Load() {
+				return nil, errors.New("network is unreachable")
+			}
+			return th.dial(ctx, a)
+		})
+		time.Sleep(24 * time.Hour)
+		works.Store(true)
+		waited := func(lasts time.Duration) time.Duration {
+			a := th.accept()
+			a.welcome(anew, true)
+			a.want(wire.Publish)
+			time.Sleep(50 * time.Millisecond) // an acknowledgement takes a while
+			a.send(ack(wire.Puback, 0x8000))
+			time.Sleep(lasts)
+			a.close()
+			began := time.Now()
+			a = th.accept()
+			d := time.Since(began)
+			a.want(wire.Connect)
+			a.send(anew) // a refusal to answer would be looked into
+			a.close()
+			return d
+		}
+		short := time.Duration(0)
+		for range 6 {
+			short += waited(20 * time.Second)
+		}
+		if short < 6*firstSpan { // once in 10^9: six tries within 4 s each when each comes within 5 minutes
+			t.Errorf("after six sessions of 20 s the tries came %v later in all: the outage was counted anew", short)
+		}
+		for range 6 {
+			if d := waited(31 * time.Second); d > firstSpan {
+				t.Errorf("after a session of 31 s the try came %v later, want at most %v", d, firstSpan)
+			}
+		}
+		r.end()
+	})
+}
+
+const firstSpan = 4 * time.Second

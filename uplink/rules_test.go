@@ -109,8 +109,21 @@ func TestFilters(t *testing.T) {
 		filter string
 		valid  bool
 	}{
-		{"a", true}, {"a/b", true}, {"+", true}, {"#", true}, {"a/+/b", true}, {"a/#", true}, {"/", true}, {"$SYS/#", true},
-		{"", false}, {"a+", false}, {"a/#/b", false}, {"a/b#", false}, {"a\x00", false}, {"a\xff", false}, {"$share/g/a", false},
+		{"a", true},
+		{"a/b", true},
+		{"+", true},
+		{"#", true},
+		{"a/+/b", true},
+		{"a/#", true},
+		{"/", true},
+		{"$SYS/#", true},
+		{"", false},
+		{"a+", false},
+		{"a/#/b", false},
+		{"a/b#", false},
+		{"a\x00", false},
+		{"a\xff", false},
+		{"$share/g/a", false},
 	} {
 		if got := validFilter(c.filter); got != c.valid {
 			t.Errorf("validFilter(%q) = %t, want %t", c.filter, got, c.valid)
@@ -120,10 +133,22 @@ func TestFilters(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"#", "a/b", true}, {"#", "#", true}, {"a/#", "a", true}, {"a/#", "a/b/c", true}, {"a/#", "a/#", true},
-		{"a/+", "a/b", true}, {"a/+", "a/+", true}, {"a/+/c", "a/b/c", true},
-		{"a", "b", false}, {"a/+", "a/#", false}, {"a/b", "a/+", false}, {"a/+", "a/b/c", false}, {"a/b", "a", false},
-		{"#", "$SYS/#", false}, {"+/x", "$SYS/x", false}, {"$SYS/#", "$SYS/x", true},
+		{"#", "a/b", true},
+		{"#", "#", true},
+		{"a/#", "a", true},
+		{"a/#", "a/b/c", true},
+		{"a/#", "a/#", true},
+		{"a/+", "a/b", true},
+		{"a/+", "a/+", true},
+		{"a/+/c", "a/b/c", true},
+		{"a", "b", false},
+		{"a/+", "a/#", false},
+		{"a/b", "a/+", false},
+		{"a/+", "a/b/c", false},
+		{"a/b", "a", false},
+		{"#", "$SYS/#", false},
+		{"+/x", "$SYS/x", false},
+		{"$SYS/#", "$SYS/x", true},
 	} {
 		if got := covers(c.a, c.b); got != c.want {
 			t.Errorf("covers(%q, %q) = %t, want %t", c.a, c.b, got, c.want)
@@ -149,7 +174,9 @@ func TestMapping(t *testing.T) {
 		{"edged/gw/event", "plant/7/edged/gw/event"},
 		{"edged/gw/status", ""},    // the uplink says that itself
 		{"edged/gw/dev/a/set", ""}, // what comes in does not go out
-		{"site/x", ""}, {"plc/x/y", ""}, {"other", ""},
+		{"site/x", ""},
+		{"plc/x/y", ""},
+		{"other", ""},
 	} {
 		got, ok := m.outgoing(c.local)
 		if got != c.cloud || ok != (c.cloud != "") {
@@ -159,7 +186,10 @@ func TestMapping(t *testing.T) {
 	for _, c := range []struct{ cloud, local string }{
 		{"plant/7/edged/gw/dev/a/set", "edged/gw/dev/a/set"},
 		{"plant/7/site/x", "site/x"},
-		{"edged/gw/dev/a/set", ""}, {"plant/7/edged/gw/dev/a/data", ""}, {"plant/7/", ""}, {"plant/8/site/x", ""},
+		{"edged/gw/dev/a/set", ""},
+		{"plant/7/edged/gw/dev/a/data", ""},
+		{"plant/7/", ""},
+		{"plant/8/site/x", ""},
 	} {
 		got, ok := m.incoming(c.cloud)
 		if ok != (c.local != "") || ok && got != c.local {

@@ -70,7 +70,7 @@ func (u *Uplink) explainTLS(t target, err error) *failure {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return u.explainTime(t, invalid.Cert, err)
@@ -80,8 +80,8 @@ func (u *Uplink) explainTLS(t target, err error) *failure {
 		return &failure{"E304", fmt.Sprintf("the certificate of %s is for another host; use the name that is in it in uplink.url, or check that nobody is in between", t), err}
 	case errors.As(err, &record):
 		return &failure{"E305", plainInstead(t, record.RecordHeader[:]), err}
-	case errors.As(err, &alert):
-		return &failure{"", fmt.Sprintf("%s ended the TLS handshake (%v); if it wants a certificate of ours, set uplink.cert and uplink.key to one that it knows", t, alert), err}
+	case errors.As(err, &op) && op.Op == "remote error": // an alert
+		return &failure{"", fmt.Sprintf("%s refuses TLS with us (%v); if it wants a certificate of ours, set uplink.cert and uplink.key to one that it knows", t, op.Err), err}
 	}
 	return nil
 }
