@@ -43,6 +43,7 @@ type Gateway struct {
 	clock    *clock
 	broker   *broker.Broker
 	own      *bridge.Gateway
+	ports    *port.System
 	bridges  []*bridge.Bridge
 	disabled []string       // names of devices that are
 	uplink   *uplink.Uplink // nil: no cloud
@@ -83,7 +84,7 @@ func (g *Gateway) makeBridges() error {
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		g.log.Warn("sequence numbers are not kept", "err", err)
 	}
-	ports := port.New("", g.log.With("part", "port"))
+	g.ports = port.New("", g.log.With("part", "port"))
 	for i, c := range g.cfg.Devices {
 		if c.Disabled {
 			g.disabled = append(g.disabled, c.Name)
@@ -94,7 +95,7 @@ func (g *Gateway) makeBridges() error {
 			return fmt.Errorf("device %s: there is no driver %q", c.Name, c.Driver)
 		}
 		b, err := bridge.New(c, drv, bridge.Deps{
-			Gateway: g.cfg.Gateway.ID, Dial: g.dial, Ports: ports, Seq: seq, Clock: g.clock, Log: g.log, Seed: uint64(i),
+			Gateway: g.cfg.Gateway.ID, Dial: g.dial, Ports: g.ports, Seq: seq, Clock: g.clock, Log: g.log, Seed: uint64(i),
 			Event: g.own.Event, Changed: g.own.Announce,
 		})
 		if err != nil {

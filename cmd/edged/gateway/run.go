@@ -147,6 +147,13 @@ func (g *Gateway) startControl() (*part, error) {
 // runBridges carries every device until ctx ends.
 func (g *Gateway) runBridges(ctx context.Context) error {
 	var all sync.WaitGroup
+	if len(g.bridges) > 0 {
+		all.Go(func() {
+			if err := bridge.Keep(ctx, g.log.With("part", "port"), bridge.Restart(), g.ports.Watch); err != nil {
+				g.log.Error("plugging is seen late", "err", err)
+			}
+		})
+	}
 	for _, b := range g.bridges {
 		all.Go(func() {
 			if err := bridge.Keep(ctx, g.log.With("device", b.Name()), bridge.Restart(), b.Run); err != nil {

@@ -132,7 +132,7 @@ func (g *Gateway) cloud() Cloud {
 		RoundTripMS: float64(u.RoundTrip.Microseconds()) / 1000, Inflight: u.Inflight,
 	}
 	if !u.LastAck.IsZero() {
-		at := u.LastAck.UTC()
+		at := u.LastAck.UTC().Truncate(time.Millisecond)
 		c.LastAck = &at
 	}
 	if s, ok := g.broker.Session(uplink.ClientID); ok {
