@@ -20,10 +20,9 @@ type committer struct {
 	ready    bool    // the newest segment can be written
 	stray    bool    // an earlier run left a spare that it had not finished
 
-	haveSpare bool
-	filling   File // the spare that is being made
-	filled    int64
-	zeros     []byte
+	filling File // the spare that is being made
+	filled  int64
+	zeros   []byte
 
 	commitErr, spareErr error // why the last attempt failed
 	retry, retrySpare   time.Time
@@ -31,7 +30,7 @@ type committer struct {
 	raised              map[string]bool
 	damage              map[uint64]int // places by generation, of those kept
 	pace                pacer
-	crowded             bool // records came while the last commit was being written
+	company             bool // records came while the last commit was being written
 }
 
 // How soon a failed commit is tried again: doubled from the first to the last.
@@ -64,7 +63,7 @@ func (j *Journal) Run(ctx context.Context, committed func(durable Pos)) error {
 				j.attempt(committed)
 			}
 			j.makeSpare()
-		case !j.haveSpare && !now.Before(j.retrySpare):
+		case !j.spare && !now.Before(j.retrySpare):
 			j.makeSpare()
 		default:
 			j.rest(ctx, now)
@@ -109,7 +108,7 @@ func (j *Journal) rest(ctx context.Context, now time.Time) {
 // gather waits for company, if that pays; it is false when ctx ended meanwhile.
 func (j *Journal) gather(ctx context.Context) bool {
 	had := j.waiting()
-	d := j.pace.wait(time.Now(), j.crowded)
+	d := j.pace.wait(time.Now(), j.company)
 	if d <= 0 {
 		return true
 	}
@@ -167,7 +166,7 @@ func (j *Journal) commit(committed func(Pos)) error {
 		j.inflight = j.inflight[1:]
 	}
 	j.pace.done(began, time.Now())
-	j.crowded = j.waiting() > 0
+	j.company = j.waiting() > 0
 	committed(j.Durable())
 	return nil
 }
@@ -185,11 +184,11 @@ func (j *Journal) failed(err error) {
 
 // makeSpare takes a step towards a spare segment when there is none.
 func (j *Journal) makeSpare() {
-	if j.haveSpare && j.spareErr == nil || time.Now().Before(j.retrySpare) && !j.haveSpare {
+	if j.spare && j.spareErr == nil || time.Now().Before(j.retrySpare) && !j.spare {
 		return
 	}
 	j.spareErr, j.retrySpare = nil, time.Time{}
-	if !j.haveSpare {
+	if !j.spare {
 		if j.spareErr = j.fillSpare(); j.spareErr != nil {
 			j.retrySpare = time.Now().Add(retryMax)
 		}

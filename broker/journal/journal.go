@@ -78,6 +78,8 @@ type Journal struct {
 	first   uint64 // the oldest generation kept
 	trimmed Pos    // what was released goes once this is durable
 	segs    []*segment
+	newest  uint64         // generation of the newest segment that has a file, or had one
+	spare   bool           // a spare segment is ready
 	held    bool           // publishers wait: E601 or E602 is raised
 	found   map[uint64]int // generations in which readers met damage that nobody has looked at yet
 	closed  bool
@@ -190,13 +192,13 @@ func (j *Journal) Release(gen uint64) {
 // maxPending is how many bytes may wait for the disk before Wait holds publishers back.
 const maxPending = 4 << 20
 
-// Wait blocks while too much waits for the disk, or the disk is full or cannot be written. Who publishes waits here
-// before Append, who acknowledges must not, for it is acknowledgements that give segments back. The error is that of ctx,
-// or ErrClosed.
+// Wait blocks while too much waits for the disk, the disk is full or cannot be written, or there may soon be no room for
+// acknowledgements. Who publishes waits here before each Append, who acknowledges must not, for it is acknowledgements
+// that give segments back. The error is that of ctx, or ErrClosed.
 func (j *Journal) Wait(ctx context.Context) error {
 	for {
 		j.mu.Lock()
-		closed, wait, room := j.closed, j.held || j.bytes > maxPending, j.room
+		closed, wait, room := j.closed, j.crowded(), j.room
 		j.mu.Unlock()
 		switch {
 		case closed:
@@ -210,6 +212,20 @@ func (j *Journal) Wait(ctx context.Context) error {
 		case <-room:
 		}
 	}
+}
+
+// crowded tells whether publishers have to wait. Half a segment is left to acknowledgements, and to publishers that were
+// let in at the same moment: were the disk found to be full only when a record lies before them that has no place, they
+// could not be written, and nothing would ever be given back. The caller holds the lock.
+func (j *Journal) crowded() bool {
+	if j.held || j.bytes > maxPending {
+		return true
+	}
+	needed, spares := j.end.Gen()-min(j.newest, j.end.Gen()), uint64(0)
+	if j.spare {
+		spares = 1
+	}
+	return needed > spares || needed == spares && j.end.Offset() >= SegmentSize/2
 }
 
 // change runs fn with the lock held and lets those in Wait look again.

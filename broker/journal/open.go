@@ -30,7 +30,7 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err), dir.Close())
 	}
-	j.haveSpare, j.stray = j.sound(names), slices.Contains(names, fillName)
+	j.spare, j.stray = j.sound(names), slices.Contains(names, fillName)
 	r := recovery{j: j, replay: replay, buf: make([]byte, SegmentSize)}
 	r.collect(names)
 	r.read()
@@ -160,7 +160,7 @@ func (r *recovery) read() {
 // resume makes the log go on in its newest segment, or behind it when that is sealed.
 func (r *recovery) resume(s *segment, l layout) {
 	j := r.j
-	j.end = place(s.gen+1, 0)
+	j.end, j.newest = place(s.gen+1, 0), s.gen
 	if len(s.parts) == 0 {
 		return
 	}

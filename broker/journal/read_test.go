@@ -33,8 +33,8 @@ func (l *life) next(r *journal.Reader) journal.Pos {
 	if !ok {
 		l.t.Fatalf("no record at %d: %v", r.At(), r.Err())
 	}
-	if want := l.said[rec.Pos]; want.body != string(rec.Body) || want.kind != rec.Kind {
-		l.t.Fatalf("the record at %d is %.40q, want %.40q", rec.Pos, rec.Body, want.body)
+	if l.said[rec.Pos] != of(rec.Kind, rec.Body) {
+		l.t.Fatalf("the record at %d is %.40q, which nobody appended", rec.Pos, rec.Body)
 	}
 	return rec.Pos
 }
@@ -67,7 +67,7 @@ func TestReaderFollowsCommits(t *testing.T) {
 			t.Errorf("record at %d, want %d", p, first)
 		}
 		l.none(r)
-		want := []journal.Pos{l.append(l.big()), l.append("small"), l.append(l.big()), l.append(l.big()), l.append("")}
+		want := []journal.Pos{l.put(l.big()), l.append("small"), l.put(l.big()), l.put(l.big()), l.append("")}
 		l.commit()
 		for _, p := range want {
 			if got := l.next(r); got != p {
@@ -96,7 +96,7 @@ func TestReaderOfReleasedSegment(t *testing.T) {
 		var large []journal.Pos
 		l.append("early")
 		for range 4 {
-			large = append(large, l.append(l.big()))
+			large = append(large, l.put(l.big()))
 		}
 		l.commit()
 		r := l.j.Read(0)
@@ -105,7 +105,7 @@ func TestReaderOfReleasedSegment(t *testing.T) {
 		l.release(large[2].Gen())
 		l.append("late")
 		l.commit()
-		time.Sleep(time.Second) // the segments are gone, and one is the spare
+		<-time.After(time.Second) // the segments are gone, and one is the spare
 		if got := l.next(r); got != large[2] || !r.Released() {
 			t.Errorf("goes on at %d, want %d; released %v", got, large[2], r.Released())
 		}
@@ -145,10 +145,10 @@ func TestReaderPastDamage(t *testing.T) {
 			in(t, func(l *life) {
 				var at []journal.Pos
 				for range 60 {
-					at = append(at, l.append(l.small()))
+					at = append(at, l.put(l.small()))
 				}
-				l.append(l.big())
-				l.append(l.big())
+				l.put(l.big())
+				l.put(l.big())
 				l.commit()
 				tt.harm(l, segments(l.disk)[0], at[20])
 				r := l.j.Read(0)
@@ -157,7 +157,7 @@ func TestReaderPastDamage(t *testing.T) {
 				for tries := 0; tries < 10; {
 					if rec, ok := r.Next(); ok {
 						n++
-						if l.said[rec.Pos].body != string(rec.Body) {
+						if l.said[rec.Pos] != of(rec.Kind, rec.Body) {
 							t.Errorf("invented %.40q at %d", rec.Body, rec.Pos)
 						}
 						continue

@@ -28,7 +28,7 @@ func (j *Journal) prepare() error {
 	if j.ready {
 		return nil
 	}
-	if j.stray && j.haveSpare {
+	if j.stray && j.spare {
 		if err := j.remove(fillName); err != nil {
 			return fmt.Errorf("remove %s: %w", fillName, err)
 		}
@@ -60,7 +60,7 @@ func (j *Journal) prepare() error {
 
 // probeSpare finds out whether the disk can be written when there is no segment to try.
 func (j *Journal) probeSpare() error {
-	if j.haveSpare {
+	if j.spare {
 		f, err := j.dir.Open(spareName, os.O_RDWR)
 		if err != nil {
 			return fmt.Errorf("open the spare segment for writing: %w", err)
@@ -134,14 +134,14 @@ func (j *Journal) storeInNew(s *segment, c *chunk) error {
 		err = j.dir.Rename(spareName, name)
 	}
 	if err != nil {
-		j.haveSpare = false
+		j.setSpare(false)
 		err = fmt.Errorf("write %d bytes to a new file of the journal: %w", len(c.b), err)
 		return errors.Join(err, f.Close(), j.remove(spareName))
 	}
-	j.haveSpare = false
+	j.setSpare(false)
 	if s == nil {
 		s = &segment{ident: c.ident}
-		j.change(func() { j.segs = append(j.segs, s) })
+		j.change(func() { j.segs, j.newest = append(j.segs, s), s.gen })
 	}
 	j.addPart(s, part{from, name, f, false})
 	s.broken = false
@@ -194,16 +194,18 @@ func (j *Journal) keepTail(c *chunk) {
 	j.tail = append(append([]byte(nil), j.tail[from-start:]...), c.b...)
 }
 
+func (j *Journal) setSpare(ready bool) { j.change(func() { j.spare = ready }) }
+
 // takeSpare opens the spare segment, finishing it first if need be.
 func (j *Journal) takeSpare() (File, error) {
-	for !j.haveSpare {
+	for !j.spare {
 		if err := j.fillSpare(); err != nil {
 			return nil, err
 		}
 	}
 	f, err := j.dir.Open(spareName, os.O_RDWR)
 	if err != nil {
-		j.haveSpare = false
+		j.setSpare(false)
 		return nil, fmt.Errorf("open the spare segment: %w", err)
 	}
 	return f, nil
@@ -243,7 +245,7 @@ func (j *Journal) fillSpare() (err error) {
 	if err == nil {
 		err = j.dir.Sync()
 	}
-	j.haveSpare = err == nil
+	j.setSpare(err == nil)
 	return err
 }
 
@@ -299,7 +301,7 @@ func (j *Journal) discard(s *segment) error {
 	}
 	for _, p := range slices.Backward(s.parts) {
 		n, err := p.file.Size()
-		if p.from > 0 || j.haveSpare || s.broken || err != nil || n != SegmentSize {
+		if p.from > 0 || j.spare || s.broken || err != nil || n != SegmentSize {
 			if err := j.remove(p.name); err != nil {
 				return err
 			}
@@ -308,7 +310,7 @@ func (j *Journal) discard(s *segment) error {
 		if err := errors.Join(j.abortFill(), j.dir.Rename(p.name, spareName)); err != nil {
 			return err
 		}
-		j.haveSpare = true
+		j.setSpare(true)
 	}
 	return j.dir.Sync()
 }

@@ -3,10 +3,10 @@
 package journal_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -18,11 +18,14 @@ import (
 
 const kind = journal.KindFirst
 
-// entry is a record that was appended.
+// entry stands for a record: its kind, length and checksum.
 type entry struct {
 	kind byte
-	body string
+	len  int
+	sum  uint32
 }
+
+func of(kind byte, body []byte) entry { return entry{kind, len(body), crc32.ChecksumIEEE(body)} }
 
 // world is a disk and what a journal on it was told and has promised, over several lives of the process.
 type world struct {
@@ -85,10 +88,10 @@ func (w *world) open() *journal.Journal {
 			w.t.Errorf("%s: record at %d after the one at %d", w.where, r.Pos, last)
 		}
 		last = r.Pos
-		if want, ok := w.said[r.Pos]; !ok || want != (entry{r.Kind, string(r.Body)}) {
+		if want, ok := w.said[r.Pos]; !ok || want != of(r.Kind, r.Body) {
 			w.t.Errorf("%s: a record of %d bytes at %d was invented", w.where, len(r.Body), r.Pos)
 		}
-		read[r.Pos] = entry{r.Kind, string(r.Body)}
+		read[r.Pos] = of(r.Kind, r.Body)
 	})
 	if err != nil {
 		w.t.Fatalf("%s: the start was refused: %v", w.where, err)
@@ -138,23 +141,25 @@ func (l *life) end() error {
 	return err
 }
 
-func (l *life) append(body string) journal.Pos {
-	p := l.j.Append(kind, []byte(body))
-	l.said[p] = entry{kind, body}
+func (l *life) append(body string) journal.Pos { return l.put([]byte(body)) }
+
+func (l *life) put(body []byte) journal.Pos {
+	p := l.j.Append(kind, body)
+	l.said[p] = of(kind, body)
 	return p
 }
 
 // small is a body of up to 3 kB.
-func (l *life) small() string {
+func (l *life) small() []byte {
 	b := make([]byte, 8+l.rng.IntN(3000)>>l.rng.IntN(6))
 	for k := range b {
 		b[k] = byte(l.rng.Uint32())
 	}
-	return string(b)
+	return b
 }
 
 // big is a body of which a segment holds one.
-func (l *life) big() string {
+func (l *life) big() []byte {
 	if l.large == nil {
 		l.large = make([]byte, journal.MaxBody)
 		for k := 0; k < len(l.large); k += 64 << 10 {
@@ -162,7 +167,7 @@ func (l *life) big() string {
 		}
 	}
 	binary.LittleEndian.PutUint32(l.large, l.rng.Uint32())
-	return string(l.large)
+	return l.large
 }
 
 // commit waits until everything that was appended is durable; it is false when that takes longer than a minute.
@@ -183,7 +188,7 @@ func (l *life) commit() bool {
 // batch appends n records and commits them.
 func (l *life) batch(n int) bool {
 	for range n {
-		l.append(l.small())
+		l.put(l.small())
 	}
 	return l.commit()
 }
@@ -196,7 +201,7 @@ func (l *life) release(gen uint64) {
 // script does everything a broker does with a journal, as far as the disk lets it.
 func (l *life) script() {
 	step := func() bool { return l.batch(1) && l.batch(7) && l.batch(2) }
-	roll := func() bool { l.append(l.big()); return step() }
+	roll := func() bool { l.put(l.big()); return step() }
 	if !step() || !roll() || !roll() {
 		return
 	}
@@ -206,9 +211,9 @@ func (l *life) script() {
 		return
 	}
 	for range 5 { // a commit over two segments
-		l.append(l.small())
+		l.put(l.small())
 	}
-	l.append(l.big())
+	l.put(l.big())
 	l.batch(3)
 	l.release(gen + 2)
 	l.batch(1)
@@ -222,7 +227,7 @@ func (l *life) check() {
 	defer r.Close()
 	read := map[journal.Pos]bool{}
 	for rec, ok := r.Next(); ok; rec, ok = r.Next() {
-		if want := l.said[rec.Pos]; want.kind != rec.Kind || !bytes.Equal([]byte(want.body), rec.Body) {
+		if l.said[rec.Pos] != of(rec.Kind, rec.Body) {
 			l.t.Errorf("%s: the reader invented a record of %d bytes at %d", l.where, len(rec.Body), rec.Pos)
 		}
 		read[rec.Pos] = true

@@ -106,6 +106,7 @@ const (
 	Torn
 )
 
+// String names it in messages.
 func (s Survival) String() string { return [...]string{"lost", "kept", "torn"}[s] }
 
 // Cut cuts the power, if CutAt has not done so already, and turns it on again.
