@@ -98,8 +98,12 @@ func (c *Client) enter(p *wire.Inbound) (fresh bool, f *wire.Fault) {
 	return true, nil
 }
 
-// accept takes a delivery over from the server.
+// accept takes a delivery over from the server. At QoS 2 it is known from then on, also where the answer cannot go out
+// any more: the application has it, so that a repetition must not reach it.
 func (c *Client) accept(id uint16, qos byte) {
+	if qos == 2 {
+		c.s.received[id] = struct{}{}
+	}
 	if c.over() != nil {
 		return
 	}
@@ -108,7 +112,6 @@ func (c *Client) accept(id uint16, qos byte) {
 		c.reply(wire.Puback, id, 0)
 		return
 	}
-	c.s.received[id] = struct{}{}
 	c.reply(wire.Pubrec, id, 0)
 }
 

@@ -193,3 +193,30 @@ func TestTheSessionIsFreeOnceDone(t *testing.T) {
 		}
 	})
 }
+
+func TestADeliveryThatWasHandedOverAsTheConnectionEndedIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mqtt.NewSession()
+		got := 0
+		var c *mqtt.Client
+		ended := mqtt.Config{OnMessage: func(*mqtt.Delivery) {
+			got++
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}}
+		var srv *server
+		c, srv = link(t, s, ended, connack4)
+		srv.send("\x34\x06\x00\x01t\x00\x07a")
+		<-c.Done()
+		again, srv := link(t, s, mqtt.Config{OnMessage: func(*mqtt.Delivery) { got++ }}, present4)
+		srv.send("\x3c\x06\x00\x01t\x00\x07a")
+		srv.expect("\x50\x02\x00\x07")
+		srv.send("\x62\x02\x00\x07")
+		srv.expect("\x70\x02\x00\x07")
+		if got != 1 {
+			t.Errorf("the application got the message %d times, want once", got)
+		}
+		drop(t, again)
+	})
+}
