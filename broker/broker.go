@@ -8,7 +8,7 @@
 // are owed the message, appends one record, and hands the message to each. Acknowledgements wait in a queue of their
 // connection until the journal is durable past their record. Output is written, without blocking, by whoever made it.
 //
-// Order of locks: conn.in, the set-up of a client identifier, Broker.retaining, sessions by their Order, the retained
+// Order of locks: conn.in, the set-up of a client identifier, Broker.routing, sessions by their Order, the retained
 // store, and then the leaves, of which none is held while another lock is taken: conn.mu, Broker.mu and the journal's.
 // (conn.mu alone is held while a connection is listed for the next commit.) Nothing is read from the disk, and nobody
 // waits for it, under any of these.
@@ -52,17 +52,18 @@ type Broker struct {
 	journal  *journal.Journal
 	router   *router.Router[*session.Session]
 	retained *retained.Store
-	// retaining is held by who publishes a retained message, from finding its route until it is in the store, and
-	// exclusively by who adds a subscription: so a new subscriber gets the message in one way or the other, once.
-	retaining sync.RWMutex
-	setup     setup
-	commits   commits
-	output    atomic.Int64 // bytes that connections have not taken yet
-	dropped   atomic.Uint64
-	refused   refusals
-	alarms    alarms
-	trim      chan struct{} // holds one: there may be segments to give back
-	workers   sync.WaitGroup
+	// routing is held by who publishes, from finding the route until all have the message, and exclusively by who changes
+	// a subscription: so nothing comes after UNSUBACK, and a new subscriber gets what is retained in one way or the other,
+	// once.
+	routing sync.RWMutex
+	setup   setup
+	commits commits
+	output  atomic.Int64 // bytes that connections have not taken yet
+	dropped atomic.Uint64
+	refused refusals
+	alarms  alarms
+	trim    chan struct{} // holds one: there may be segments to give back
+	workers sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	sessions  map[string]*session.Session
@@ -153,8 +154,8 @@ func (b *Broker) subscribe(s *session.Session, sub session.Subscription) (versio
 	if !ok {
 		return 0
 	}
-	b.retaining.Lock()
-	defer b.retaining.Unlock()
+	b.routing.Lock()
+	defer b.routing.Unlock()
 	return b.router.Add(router.Subscription[*session.Session]{
 		Subscriber: s, Group: group, Filter: filter, QoS: sub.QoS, NoLocal: sub.NoLocal,
 		RetainAsPublished: sub.RetainAsPublished, ID: sub.ID,
@@ -164,6 +165,8 @@ func (b *Broker) subscribe(s *session.Session, sub session.Subscription) (versio
 // unsubscribe takes one out.
 func (b *Broker) unsubscribe(s *session.Session, filter string) {
 	if group, filter, ok := wire.ValidFilter(filter); ok {
+		b.routing.Lock()
+		defer b.routing.Unlock()
 		b.router.Remove(s, group, filter)
 	}
 }

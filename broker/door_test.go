@@ -270,7 +270,10 @@ func TestStopSaysGoodbye(t *testing.T) {
 	s := newSite(t, nil)
 	five, four := s.connect(wire.ConnectPacket{Level: 5, Clean: true, ClientID: "5"}, false), s.clean("4")
 	s.dial() // says nothing
+	s.connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w", Will: will("last", "words", 0, false)}, false)
+	five.subscribe(1, 0, "last")
 	s.stop()
+	five.wantPayload("words")
 	if reason := five.wantEnd(); reason != wire.ServerShuttingDown {
 		t.Errorf("reason 0x%02x", reason)
 	}

@@ -102,6 +102,7 @@ type peer struct {
 	t       testing.TB
 	nc      net.Conn
 	buf     []byte
+	part    []byte
 	version byte
 }
 
@@ -176,9 +177,11 @@ func (c *peer) packet(d time.Duration) (h byte, body []byte, err error) {
 			c.buf = c.buf[size:]
 			return h, body, nil
 		}
-		part := make([]byte, 32<<10)
-		n, err := c.nc.Read(part)
-		c.buf = append(c.buf, part[:n]...)
+		if c.part == nil {
+			c.part = make([]byte, 32<<10)
+		}
+		n, err := c.nc.Read(c.part)
+		c.buf = append(c.buf, c.part[:n]...)
 		if n == 0 && err != nil {
 			return 0, nil, err
 		}

@@ -71,7 +71,7 @@ func (b *Broker) shorten() {
 		if n <= 1 || !b.journal.Writable() && n <= limit {
 			return
 		}
-		if b.pinned(first, n > limit) {
+		if b.pinned(first, n, n > limit) {
 			return
 		}
 		if !b.moveRetained(first, n) {
@@ -82,22 +82,27 @@ func (b *Broker) shorten() {
 	}
 }
 
-// pinned tells whether a session is owed something from the segments up to gen. With force each that is gives that up.
-// Sessions' records that lie there are written again.
-func (b *Broker) pinned(gen uint64, force bool) bool {
+// pinned tells whether the segment of gen, the oldest, has to stay, because a session is owed something from it. What is
+// little is copied to the end instead, if the journal is long enough for that to pay. With force each session gives up
+// what it would keep. Sessions' records that lie there are written again.
+func (b *Broker) pinned(gen uint64, n int, force bool) bool {
 	all := b.all()
+	room := carryBytes
 	for _, s := range all {
 		s.Lock()
 		oldest, needs := s.Oldest()
 		needs = needs && oldest <= gen && s.Persistent()
-		if needs && force {
-			s.GiveUpSegment(gen)
-			needs = false
-		}
+		light := needs && s.Carriable(gen)
 		s.Unlock()
-		if needs {
+		if !needs || light && n >= carryFrom && carry(s, gen, &room) {
+			continue
+		}
+		if !force {
 			return true
 		}
+		s.Lock()
+		s.GiveUpSegment(gen)
+		s.Unlock()
 	}
 	for _, s := range all {
 		s.Lock()
@@ -107,6 +112,21 @@ func (b *Broker) pinned(gen uint64, force bool) bool {
 		s.Unlock()
 	}
 	return false
+}
+
+const (
+	carryFrom  = 4                       // segments from which on what little is owed from the oldest is copied
+	carryBytes = journal.SegmentSize / 8 // and how much of a segment that may be
+)
+
+// carry copies what a session is owed from a segment.
+func carry(s *session.Session, gen uint64, room *int) bool {
+	load, fits := s.Load(gen, *room)
+	if !fits {
+		return false
+	}
+	*room -= load.Bytes()
+	return load.Carry()
 }
 
 // moveRetained writes the retained messages of a segment again, unless the journal is short anyway.

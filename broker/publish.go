@@ -36,10 +36,8 @@ const slackForQoS0 = 1 << 20
 // connected. from is the publisher's session (nil: the broker itself), id its QoS 2 identifier if that is to be kept with
 // the message: it is persistent. The message may be acknowledged once the journal is durable past pos (0: at once). m's slices may be views.
 func (b *Broker) publish(p *publication, m *wire.Message, topic []byte, from *session.Session, id uint16) (pos journal.Pos) {
-	if m.Retain {
-		b.retaining.RLock()
-		defer b.retaining.RUnlock()
-	}
+	b.routing.RLock()
+	defer b.routing.RUnlock()
 	route := b.router.Find(topic)
 	m.Topic = route.Topic
 	p.copy = session.Copy{Message: m}

@@ -4,9 +4,11 @@ package session
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"edged/broker/journal"
+	"edged/mqtt/wire"
 )
 
 const everything = math.MaxUint64
@@ -25,13 +27,14 @@ type backlog struct {
 
 // feeder is the goroutine that reads a backlog.
 type feeder struct {
-	s      *Session
-	reader *journal.Reader
-	wake   chan struct{} // holds one: there is room in the queue
-	stop   chan struct{} // closed: there is nobody to read for
-	batch  []item
-	size   int
-	ended  bool // the batch ends where the durable journal does
+	s       *Session
+	reader  *journal.Reader
+	carried []carried     // to be read first
+	wake    chan struct{} // holds one: there is room in the queue
+	stop    chan struct{} // closed: there is nobody to read for
+	batch   []item
+	size    int
+	ended   bool // the batch ends where the durable journal does
 }
 
 // batchBytes is how much a feeder reads before it hands over.
@@ -44,7 +47,7 @@ const retryRead = time.Second
 func (s *Session) feed() {
 	f := s.back.feeder
 	if f == nil {
-		f = &feeder{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+		f = &feeder{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), carried: slices.Clone(s.carried)}
 		s.back.feeder = f
 		from := s.back.from
 		s.env.Go(func() { f.run(from) })
@@ -118,6 +121,7 @@ func (f *feeder) wanted() bool {
 // read fills the batch, without any lock.
 func (f *feeder) read() {
 	f.batch, f.size, f.ended = f.batch[:0], 0, false
+	f.readCarried()
 	for f.size < batchBytes {
 		rec, ok := f.reader.Next()
 		if !ok {
@@ -131,11 +135,16 @@ func (f *feeder) read() {
 		if !ok {
 			continue
 		}
-		o.Pos = rec.Pos
-		it := item{Owed: o, m: m.Keep(), size: itemBytes + m.Size()}
-		f.batch = append(f.batch, it)
-		f.size += it.size
+		f.add(m, o, rec.Pos)
 	}
+}
+
+// add puts a message, which is a view, into the batch.
+func (f *feeder) add(m wire.Message, o Owed, pos journal.Pos) {
+	o.Pos = pos
+	it := item{Owed: o, m: m.Keep(), size: itemBytes + m.Size()}
+	f.batch = append(f.batch, it)
+	f.size += it.size
 }
 
 // hand puts the batch into the session's queue. durable is how far the journal was before the batch was read. on is

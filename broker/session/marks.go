@@ -41,6 +41,7 @@ func (s *Session) thin() {
 
 // dropMarks forgets the marks of what is settled.
 func (s *Session) dropMarks() {
+	s.dropCarried()
 	if s.tail >= s.head {
 		s.marks, s.spacing = nil, markEvery
 		return
@@ -60,16 +61,27 @@ func (s *Session) start() journal.Pos {
 	return s.marks[0].pos
 }
 
-// estimate returns how many bytes are owed and since when, between the marks around the tail.
-func (s *Session) estimate() (bytes uint64, at int64) {
+// before returns how many bytes were owed before number n, and when that was, between the first marks.
+func (s *Session) before(n uint64) (bytes uint64, at int64) {
 	first := s.marks[0]
 	next := mark{n: s.head, bytes: s.bytes, at: first.at}
 	if len(s.marks) > 1 {
 		next = s.marks[1]
 	}
-	part := float64(s.tail-min(first.n, s.tail)) / float64(max(next.n-first.n, 1))
-	before := first.bytes + uint64(part*float64(next.bytes-first.bytes))
-	return s.bytes - min(before, s.bytes), first.at + int64(part*float64(next.at-first.at))
+	if n <= first.n || next.n <= first.n {
+		return first.bytes, first.at
+	}
+	part := min(float64(n-first.n)/float64(next.n-first.n), 1)
+	return first.bytes + uint64(part*float64(next.bytes-first.bytes)), first.at + int64(part*float64(next.at-first.at))
+}
+
+// estimate returns how many bytes are owed and since when.
+func (s *Session) estimate() (bytes uint64, at int64) {
+	before, at := s.before(s.tail)
+	for _, c := range s.carried {
+		bytes += uint64(c.size)
+	}
+	return bytes + s.bytes - min(before, s.bytes), at
 }
 
 // Oldest is the generation of the oldest segment that the session needs for what it is owed.
@@ -77,7 +89,11 @@ func (s *Session) Oldest() (gen uint64, needs bool) {
 	if s.tail >= s.head || len(s.marks) == 0 {
 		return 0, false
 	}
-	return s.marks[0].pos.Gen(), true
+	gen = s.marks[0].pos.Gen()
+	for _, c := range s.carried {
+		gen = min(gen, c.pos.Gen())
+	}
+	return gen, true
 }
 
 // Recorded is the generation of the segment with the session's latest record.
@@ -85,14 +101,7 @@ func (s *Session) Recorded() uint64 { return s.record.Gen() }
 
 // GiveUpSegment gives up what is owed from the segments up to gen, and no less than that.
 func (s *Session) GiveUpSegment(gen uint64) {
-	to := s.head
-	for _, m := range s.marks {
-		if m.pos.Gen() > gen {
-			to = m.n
-			break
-		}
-	}
-	s.giveUp(to)
+	s.giveUp(s.firstBeyond(gen))
 }
 
 // bound gives up the oldest while more is owed than may be.

@@ -133,10 +133,10 @@ func (d *decoder) set() (all []uint64) {
 // restore makes the session what its record says.
 func (s *Session) restore(x *state, pos journal.Pos) {
 	s.Version, s.Expiry, s.Left, s.Will, s.record = x.version, x.expiry, x.left, x.will, pos
-	s.head = max(s.head, x.head)
-	s.settleBelow(x.tail)
+	s.tail, s.head = x.tail, max(s.head, x.head) // a tail that was only presumed may have been too far
 	s.everSent = max(s.everSent, x.sent)
-	maps.DeleteFunc(s.acked, func(uint64, struct{}) bool { return true })
+	s.acked = nil
+	s.dropMarks()
 	for _, n := range x.acked {
 		s.settle(n)
 	}

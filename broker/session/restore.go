@@ -78,13 +78,18 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 		}
 		h := r.hear(o.Num)
 		s := h.s
-		if !h.began {
-			h.began = true
+		if !h.began && !h.recorded {
 			s.settleBelow(o.N)
 		}
+		h.began = true
+		inOrder := o.N >= s.head
 		s.head = max(s.head, o.N+1)
-		if !s.isAcked(o.N) {
+		switch {
+		case s.isAcked(o.N):
+		case inOrder:
 			s.note(o.N, pos, m.Message.Size(), m.Time)
+		default:
+			s.carry(o.N, pos, m.Message.Size())
 		}
 	}
 	if m.Origin != 0 && m.ID != 0 {

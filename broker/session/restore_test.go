@@ -253,6 +253,29 @@ func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	}
 }
 
+// What is given up while it is under way makes room in the window.
+func TestGivingUpMakesRoomInTheWindow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := fresh(w, 3)
+	k := &sink{room: 100}
+	s.Lock()
+	s.Attach(k, 2)
+	s.Unlock()
+	for i := range 2 {
+		w.owe(s, strconv.Itoa(i), 1)
+	}
+	s.Lock()
+	s.GiveUpSegment(1)
+	s.Unlock()
+	for i := range 2 {
+		w.owe(s, strconv.Itoa(i+2), 1)
+	}
+	if !slices.Equal(k.text, []string{"0", "1", "2", "3"}) {
+		t.Errorf("sent %q", k.text)
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	r := session.Record{Message: wire.Message{Topic: "t", Payload: []byte("x"), Props: []byte{1, 1}, User: "u", QoS: 2, Retain: true, Expires: 5},
 		Origin: 3, ID: 4, Owed: []session.Share{{Num: 1, Owed: session.Owed{N: 9, QoS: 1, SubIDs: []uint32{1, 2}}}}}

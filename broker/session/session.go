@@ -108,6 +108,7 @@ type Session struct {
 	back   backlog
 
 	marks   []mark
+	carried []carried
 	spacing journal.Pos
 	bytes   uint64      // owed so far, cumulative
 	last    journal.Pos // of the record of the latest number
@@ -177,7 +178,7 @@ func (s *Session) End() {
 	if s.num != 0 {
 		s.env.Log.Append(KindEnd, appendNum(nil, s.num))
 	}
-	s.tail, s.marks = s.head, nil
+	s.tail, s.marks, s.carried = s.head, nil, nil
 }
 
 // Subscriptions returns the session's subscriptions by their filters. The map is the session's own.
