@@ -35,7 +35,7 @@ type principal struct {
 // authority decides who may do what, for PUBLISH, SUBSCRIBE, wills, retained messages and delivery alike. What no right
 // names is denied.
 type authority struct {
-	anonymous bool
+	guest *principal // whoever comes from outside without a name; nil: nobody
 
 	mu     sync.RWMutex
 	inside map[string]*principal // by name; the latest that was dialled counts
@@ -57,12 +57,7 @@ func (a *authority) admit(id Identity) *principal {
 }
 
 // login returns who a client from outside is, nil for nobody.
-func (a *authority) login() *principal {
-	if !a.anonymous {
-		return nil
-	}
-	return &principal{anything: true}
-}
+func (a *authority) login() *principal { return a.guest }
 
 // mayUse tells whether a principal may use a client identifier.
 func (p *principal) mayUse(clientID string) bool {
@@ -109,7 +104,7 @@ func (a *authority) mayStillPublish(user, topic string) bool {
 // named returns the principal of a user name, nil for one that is known but not here.
 func (a *authority) named(user string) (p *principal, known bool) {
 	if user == "" {
-		return &principal{anything: true}, a.anonymous
+		return a.guest, a.guest != nil
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()

@@ -97,7 +97,9 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	b.auth.anonymous = cfg.Anonymous
+	if cfg.Anonymous {
+		b.auth.guest = &principal{anything: true}
+	}
 	b.commits.next = make(chan struct{})
 	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })

@@ -231,6 +231,29 @@ func TestRecordBehindItsMessages(t *testing.T) {
 	}
 }
 
+// A message that was carried behind a later one is still owed after a restart, although the journal begins with the later.
+func TestCarriedBehindALaterMessage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := fresh(w, 3)
+	s.Lock()
+	first := s.Next() // its record has gone with its segment
+	s.Unlock()
+	w.owe(s, "later", 1)
+	s.Lock()
+	s.Record(2)
+	s.Unlock()
+	r := session.Record{Message: wire.Message{Topic: "t", Payload: []byte("carried"), QoS: 1}, Owed: []session.Share{{Num: 3, Owed: session.Owed{N: first, QoS: 1}}}}
+	w.log.Append(session.KindMessage, session.AppendRecord(nil, &r))
+	all := w.again()
+	x := all[0].Session
+	x.Lock()
+	defer x.Unlock()
+	if st := x.Status(); st.Messages != 2 {
+		t.Errorf("got %+v, want both", st)
+	}
+}
+
 // The marks of a long backlog are bounded, and tell its size and age roughly.
 func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	t.Parallel()
@@ -277,8 +300,10 @@ func TestGivingUpMakesRoomInTheWindow(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	r := session.Record{Message: wire.Message{Topic: "t", Payload: []byte("x"), Props: []byte{1, 1}, User: "u", QoS: 2, Retain: true, Expires: 5},
-		Origin: 3, ID: 4, Owed: []session.Share{{Num: 1, Owed: session.Owed{N: 9, QoS: 1, SubIDs: []uint32{1, 2}}}}}
+	r := session.Record{
+		Message: wire.Message{Topic: "t", Payload: []byte("x"), Props: []byte{1, 1}, User: "u", QoS: 2, Retain: true, Expires: 5},
+		Origin:  3, ID: 4, Owed: []session.Share{{Num: 1, Owed: session.Owed{N: 9, QoS: 1, SubIDs: []uint32{1, 2}}}},
+	}
 	f.Add(session.KindMessage, session.AppendRecord(nil, &r))
 	f.Add(session.KindSession, []byte{1, 3, 5, 100, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 'c', 1, 'u', 0, 0, 0, 0})
 	f.Add(session.KindSettled, []byte{1, 1})

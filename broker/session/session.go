@@ -118,8 +118,10 @@ type Session struct {
 // New returns a session without a connection. num names a persistent session in the journal and is never used again;
 // 0 is a session of its connection only.
 func New(env *Env, id, user string, order uint64, num uint32) *Session {
-	return &Session{ID: id, User: user, Order: order, num: num, env: env, tail: 1, sent: 1, head: 1, everSent: 1,
-		subs: map[string]Subscription{}, spacing: markEvery}
+	return &Session{
+		ID: id, User: user, Order: order, num: num, env: env, tail: 1, sent: 1, head: 1, everSent: 1,
+		subs: map[string]Subscription{}, spacing: markEvery,
+	}
 }
 
 // Lock locks the session. All other methods, unless they say so, need it locked.
