@@ -160,7 +160,7 @@ func (j *Journal) commit(committed func(Pos)) error {
 			return err
 		}
 		j.keepTail(c)
-		j.durable.Store(uint64(c.end()))
+		j.durable.Store(max(j.durable.Load(), uint64(c.end())))
 		j.change(func() { j.bytes -= len(c.b) })
 		j.recycle(c.b)
 		j.inflight = j.inflight[1:]

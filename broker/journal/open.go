@@ -39,8 +39,10 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 }
 
 func newJournal(cfg Config) *Journal {
-	j := &Journal{path: cfg.Dir, log: cfg.Log, alarm: cfg.Alarm, work: make(chan struct{}, 1),
-		room: make(chan struct{}), found: map[uint64]int{}}
+	j := &Journal{
+		path: cfg.Dir, log: cfg.Log, alarm: cfg.Alarm, work: make(chan struct{}, 1),
+		room: make(chan struct{}), found: map[uint64]int{},
+	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
@@ -169,8 +171,8 @@ func (r *recovery) resume(s *segment, l layout) {
 	s.broken = err != nil || size < SegmentSize
 	if l.last != kindSeal {
 		j.end, j.salt = place(s.gen, int64(l.end)), s.salt
-		r.keep(s, l)
 	}
+	r.keep(s, l)
 	// What a process that was killed had written, and the file's name, may be in the cache only.
 	if err := errors.Join(last.file.Datasync(), j.dir.Sync()); err != nil {
 		j.log.Warn("the newest segment of the journal is not durable and will be written again", "segment", s.stem(), "err", err)

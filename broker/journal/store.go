@@ -50,7 +50,7 @@ func (j *Journal) prepare() error {
 	}
 	if k >= 0 && !s.broken {
 		if err := j.coverHoles(s); err != nil {
-			s.broken = true
+			j.rewriteTail(s)
 			return err
 		}
 	}
@@ -94,6 +94,15 @@ func (j *Journal) coverHoles(s *segment) error {
 	}
 	j.holes = nil
 	return nil
+}
+
+// rewriteTail lets what was kept of the segment's end, with its holes covered, be the next to be written, to a file of
+// its own.
+func (j *Journal) rewriteTail(s *segment) {
+	c := chunk{s.ident, int64(j.resumed - len(j.tail)), j.tail}
+	s.broken, j.tail, j.holes = true, nil, nil
+	j.inflight = append([]chunk{c}, j.inflight...)
+	j.change(func() { j.bytes += len(c.b) })
 }
 
 // store makes a chunk durable. It is called again with the same chunk until it succeeds; a file in which it failed is

@@ -122,8 +122,13 @@ func (w *world) begin() *life {
 	l.j.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
+	last := l.j.Durable()
 	go func() {
 		l.ended <- l.j.Run(ctx, func(p journal.Pos) {
+			if p < last {
+				w.t.Errorf("%s: what was durable up to %d is so up to %d only", w.where, last, p)
+			}
+			last = p
 			select {
 			case l.commits <- p:
 			default:
@@ -200,7 +205,7 @@ func (l *life) release(gen uint64) {
 
 // script does everything a broker does with a journal, as far as the disk lets it.
 func (l *life) script() {
-	step := func() bool { return l.batch(1) && l.batch(7) && l.batch(2) }
+	step := func() bool { return l.batch(1) && l.batch(12) && l.batch(2) }
 	roll := func() bool { l.put(l.big()); return step() }
 	if !step() || !roll() || !roll() {
 		return
@@ -217,6 +222,26 @@ func (l *life) script() {
 	l.batch(3)
 	l.release(gen + 2)
 	l.batch(1)
+}
+
+// recycleLimit is the room for a segment and its spare, so that the next spare is a segment that was given back.
+const recycleLimit = 2*journal.SegmentSize + 1<<20
+
+// recycle uses a released segment again.
+func (l *life) recycle() {
+	l.put(l.big())
+	for range 2 {
+		if !l.batch(1) || !l.batch(9) {
+			return
+		}
+		l.put(l.big())
+		if !l.batch(4) {
+			return
+		}
+		l.release(l.j.End().Gen())
+		l.batch(1)
+		<-time.After(2 * time.Second)
+	}
 }
 
 // check reads everything durable through a Reader.

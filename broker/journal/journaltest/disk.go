@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -125,7 +126,8 @@ func (d *Disk) Cut(s Survival, by *rand.Rand) {
 		change(d.durable)
 	}
 	d.names, d.changes = map[string]*inode{}, nil
-	for name, f := range d.durable {
+	for _, name := range slices.Sorted(maps.Keys(d.durable)) {
+		f := d.durable[name]
 		f.crash(s, by)
 		d.names[name] = f
 	}
@@ -138,14 +140,7 @@ func (d *Disk) Files() []string {
 	return d.list()
 }
 
-func (d *Disk) list() []string {
-	var names []string
-	for name := range d.names {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func (d *Disk) list() []string { return slices.Sorted(maps.Keys(d.names)) }
 
 // Edit changes a file's contents, as if the medium did it. change gets nil when there is no such file, and removes it by
 // returning nil.

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,7 +109,7 @@ func (f *inode) crash(s Survival, by *rand.Rand) {
 	if f.disk == nil {
 		f.disk = contents{}
 	}
-	for k := range f.dirty {
+	for _, k := range slices.Sorted(maps.Keys(f.dirty)) {
 		switch {
 		case s == Kept, s == Torn && by.IntN(3) == 0:
 			f.disk.set(k, f.cache[k])
