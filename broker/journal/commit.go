@@ -250,9 +250,7 @@ func (j *Journal) announceDamage() {
 func (j *Journal) lookAtFound() {
 	j.mu.Lock()
 	found := j.found
-	if len(found) > 0 {
-		j.found = map[uint64]int{}
-	}
+	j.found = nil
 	j.mu.Unlock()
 	for gen, places := range found {
 		s, parts, _ := j.segment(gen)

@@ -167,6 +167,9 @@ func (r *Reader) skip(s *segment, parts []part, end Pos, nextGen uint64) {
 	r.failures = 0
 	r.damaged++
 	r.j.mu.Lock()
+	if r.j.found == nil {
+		r.j.found = map[uint64]int{}
+	}
 	r.j.found[s.gen]++
 	r.j.mu.Unlock()
 	r.j.wake()
