@@ -68,7 +68,8 @@ func (b *Broker) shorten() {
 	limit := max(int(b.cfg.Limits.Journal/journal.SegmentSize), 2)
 	for {
 		first, n := b.journal.First()
-		if n <= 1 || !b.journal.Writable() && n <= limit {
+		// A disk that fails takes nothing, so what is written again here would only wait. A full one gets room by this.
+		if n <= 1 || b.alarms.raised("E602") && n <= limit {
 			return
 		}
 		if b.pinned(first, n, n > limit) {

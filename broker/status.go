@@ -15,6 +15,13 @@ type alarms struct {
 	text map[string]string // by code
 }
 
+// raised says whether a condition lasts.
+func (a *alarms) raised(code string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text[code] != ""
+}
+
 // alarm is what the journal calls.
 func (b *Broker) alarm(code, text string) {
 	b.alarms.mu.Lock()
