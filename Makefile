@@ -16,7 +16,7 @@ BUILD_TIME ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(SOURCE_DATE_EP
 # -buildvcs=false: go would stamp the commit a second time, and stops the build where git distrusts the folder's owner.
 BUILD_FLAGS = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X main.buildTime=$(BUILD_TIME)'
 
-DEMO_FLAGS  ?=
+DEMO_FLAGS  ?= --for 60s
 BENCH_FLAGS ?=
 # Two packages at a time: many tests start real processes, and on a machine with many cores these would starve each
 # other. The time-out is for one package; the slowest needs about a minute on two busy cores.
@@ -30,7 +30,7 @@ RACE         = $(if $(filter amd64 arm64,$(shell $(GO) env GOARCH)),-race)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: build ## simulated sensors to a pretend cloud whose link is cut and mended; DEMO_FLAGS="--for 60s"
+demo: build ## simulated sensors to a pretend cloud whose link is cut and mended; a minute; DEMO_FLAGS= for as long as you like
 	./bin/edged demo $(DEMO_FLAGS)
 
 build: ## bin/edged for this machine
