@@ -65,11 +65,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.broker.Listen(ctx); err != nil {
 		return err
 	}
-	control, err := g.startControl()
-	if err != nil {
-		return err
-	}
-	if control != nil {
+	if control := g.startControl(); control != nil {
 		defer control.end(stopOwn, g.log)
 	}
 	if g.opts.Ready != nil {
@@ -131,17 +127,18 @@ func (g *Gateway) writable() bool {
 	return alarms["E601"] == "" && alarms["E602"] == ""
 }
 
-func (g *Gateway) startControl() (*part, error) {
+// startControl opens the control socket; nil where there is none. A gateway does its work without one.
+func (g *Gateway) startControl() *part {
 	if g.opts.Socket == "" {
-		return nil, nil
+		return nil
 	}
 	c := &control{status: g.Status, dial: g.broker.Dial, log: g.log.With("part", "control")}
 	l, err := c.listen(g.opts.Socket)
 	if err != nil {
 		g.log.Warn("there is no control socket: edged status, sub and pub will not find this gateway", "err", err)
-		return nil, nil
+		return nil
 	}
-	return launch("control", func(ctx context.Context) error { return c.run(ctx, l) }), nil
+	return launch("control", func(ctx context.Context) error { return c.run(ctx, l) })
 }
 
 // runBridges carries every device until ctx ends.

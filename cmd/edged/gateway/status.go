@@ -13,16 +13,16 @@ import (
 
 // Status is what `edged status --json` prints. Fields are only ever added.
 type Status struct {
-	Schema   int             `json:"schema"`
-	Gateway  string          `json:"gateway"`
-	Version  string          `json:"version"`
-	UptimeS  int64           `json:"uptime_s"`
-	OK       bool            `json:"ok"`
-	Problems []Problem       `json:"problems"`
-	Cloud    Cloud           `json:"cloud"`
-	Broker   Broker          `json:"broker"`
-	Clock    Clock           `json:"clock"`
-	Devices  []bridge.Status `json:"devices"`
+	Schema   int              `json:"schema"`
+	Gateway  string           `json:"gateway"`
+	Version  string           `json:"version"`
+	UptimeS  int64            `json:"uptime_s"`
+	OK       bool             `json:"ok"`
+	Problems []Problem        `json:"problems"`
+	Cloud    Cloud            `json:"cloud"`
+	Broker   Broker           `json:"broker"`
+	Clock    bridge.ClockInfo `json:"clock"`
+	Devices  []bridge.Status  `json:"devices"`
 }
 
 // Problem is one thing that somebody should look at.
@@ -36,24 +36,17 @@ type Problem struct {
 
 // Cloud is how the link to the cloud is.
 type Cloud struct {
-	State          string     `json:"state"` // up, down, refused or off
-	Code           string     `json:"code,omitempty"`
-	Text           string     `json:"text,omitempty"`
-	Server         string     `json:"server,omitempty"`
-	LastAck        *time.Time `json:"last_ack"`
-	SessionPresent bool       `json:"session_present"`
-	Backlog        Backlog    `json:"backlog"`
-	Dropped        uint64     `json:"dropped"` // messages given up so far
-	Reconnects     uint64     `json:"reconnects"`
-	RoundTripMS    float64    `json:"round_trip_ms"`
-	Inflight       int        `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
-}
-
-// Backlog is what is owed to the cloud.
-type Backlog struct {
-	Messages uint64  `json:"messages"`
-	Bytes    int64   `json:"bytes"`
-	OldestS  float64 `json:"oldest_s"`
+	State          string         `json:"state"` // up, down, refused or off
+	Code           string         `json:"code,omitempty"`
+	Text           string         `json:"text,omitempty"`
+	Server         string         `json:"server,omitempty"`
+	LastAck        *time.Time     `json:"last_ack"`
+	SessionPresent bool           `json:"session_present"`
+	Backlog        bridge.Backlog `json:"backlog"`
+	Dropped        uint64         `json:"dropped"` // messages given up so far
+	Reconnects     uint64         `json:"reconnects"`
+	RoundTripMS    float64        `json:"round_trip_ms"`
+	Inflight       int            `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
 }
 
 // Broker is what the broker holds.
@@ -62,11 +55,6 @@ type Broker struct {
 	Clients   int      `json:"clients"`
 	Sessions  int      `json:"sessions"`
 	Retained  int      `json:"retained"`
-}
-
-// Clock says whether the wall clock may be believed.
-type Clock struct {
-	Believed bool `json:"believed"`
 }
 
 const (
@@ -79,7 +67,7 @@ func (g *Gateway) Status() Status {
 	b := g.broker.Status()
 	s := Status{
 		Schema: 1, Gateway: g.cfg.Gateway.ID, Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()),
-		Problems: []Problem{}, Cloud: g.cloud(), Clock: Clock{g.clock.Believed()}, Devices: []bridge.Status{},
+		Problems: []Problem{}, Cloud: g.cloud(), Clock: g.clockInfo(), Devices: []bridge.Status{},
 		Broker: Broker{Listeners: g.addresses(), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained},
 	}
 	if g.opts.Rejected != nil {
@@ -136,7 +124,7 @@ func (g *Gateway) cloud() Cloud {
 		c.LastAck = &at
 	}
 	if s, ok := g.broker.Session(uplink.ClientID); ok {
-		c.Backlog = Backlog{Messages: s.Messages, Bytes: s.Bytes}
+		c.Backlog = bridge.Backlog{Messages: s.Messages, Bytes: s.Bytes}
 		if !s.Oldest.IsZero() && s.Messages > 0 {
 			c.Backlog.OldestS = max(time.Since(s.Oldest).Seconds(), 0)
 		}
@@ -151,17 +139,18 @@ func (g *Gateway) health() bridge.Health {
 	disk, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, g.writable())
 	return bridge.Health{
 		State: c.State, Code: c.Code, Text: c.Text,
-		Backlog: bridge.Backlog{Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes, OldestS: c.Backlog.OldestS},
-		Dropped: c.Dropped, LastAck: c.LastAck, RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects,
+		Backlog: c.Backlog, Dropped: c.Dropped, LastAck: c.LastAck, RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects,
 		Disk: disk, Temperature: temperature, UnderVolt: underVoltage,
 	}
 }
+
+func (g *Gateway) clockInfo() bridge.ClockInfo { return bridge.ClockInfo{Believed: g.clock.Believed()} }
 
 // info is what the gateway's own info topic tells.
 func (g *Gateway) info() bridge.Info {
 	return bridge.Info{
 		Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()), Model: g.machine.model(), Addresses: addresses(),
-		Clock: bridge.ClockInfo{Believed: g.clock.Believed()}, ConfigHash: g.cfg.Hash, Tags: g.cfg.Gateway.Tags,
+		Clock: g.clockInfo(), ConfigHash: g.cfg.Hash, Tags: g.cfg.Gateway.Tags,
 	}
 }
 
