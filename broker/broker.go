@@ -79,9 +79,6 @@ type Broker struct {
 // maxSessions bounds the sessions, most of which nobody may come back for.
 const maxSessions = 20000
 
-// queueMemory bounds what the queues of all sessions keep in memory together, and the output of slow connections.
-const queueMemory = 64 << 20
-
 // Open loads the state in dir/journal, publishes the wills of the clients that a crash has parted from their persistent
 // sessions, and returns a broker that nobody can reach but by [Broker.Dial]. The caller calls Run next.
 //
@@ -107,7 +104,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
 		Dropped: func(n uint64) { b.dropped.Add(n) },
 	}
-	b.env.Memory.Limit = queueMemory
+	b.env.Memory.Limit = cfg.Limits.Memory
 	rec := session.NewRestorer(b.env)
 	j, err := journal.Open(journal.Config{
 		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,

@@ -6,10 +6,33 @@ import "time"
 
 // Config is what the broker may be told. Sizes are bytes. Defaults gives the values of an empty configuration.
 type Config struct {
-	Listen     []string   // "HOST:PORT"
-	Anonymous  bool       // clients without a user name are let in; only ever true on loopback
+	Listen     []string   // "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/PATH", "wss://HOST:PORT/PATH", "unix:///PATH"
+	Anonymous  bool       // clients without a user name are let in; only ever true while all of Listen is loopback or unix
 	Durability Durability // when a QoS 1 or 2 publisher gets its acknowledgement
+	TLS        TLS
+	WS         WS
+	Users      map[string]User // by name
 	Limits     Limits
+}
+
+// TLS names the PEM files of the listeners tls and wss. They are read again at a reload.
+type TLS struct {
+	Cert, Key string
+	ClientCA  string // "": clients show no certificate
+}
+
+// WS is about the listeners ws and wss.
+type WS struct {
+	Origins []string // let in besides the listener's own host names
+}
+
+// User is somebody who may come in by a name, with a password, a certificate, or either of both.
+type User struct {
+	Password  func() ([]byte, error) // reads it anew: plain text, or a hash; nil: none
+	Cert      string                 // the subject that its certificate bears, such as "CN=plc-7"; "": none
+	ClientIDs []string               // that it may use, NAME or PREFIX*; nil: the user's name and NAME-*
+	Publish   []string               // filters; "{client_id}" and "{user}" stand for whole levels
+	Subscribe []string
 }
 
 // Durability says when the publisher of a QoS 1 or 2 message gets its acknowledgement.
@@ -32,6 +55,7 @@ type Limits struct {
 	SubscriptionsPerClient int
 	Retained               int // messages
 	RetainedBytes          int
+	Memory                 int64         // bytes that queues and the output of slow connections take in all
 	SessionExpiry          time.Duration // the longest that a session outlives its connection
 	SessionQueue           int64         // bytes owed to one persistent session; its oldest are dropped beyond
 	Journal                int64         // bytes of the journal on disk
@@ -46,7 +70,7 @@ func Defaults() Config {
 		Limits: Limits{
 			Clients: 1000, Preauth: 256, PreauthPerAddress: 32, ConnectTimeout: 10 * time.Second,
 			Packet: 256 << 10, TopicLevels: 16, SubscriptionsPerClient: 256,
-			Retained: 10000, RetainedBytes: 16 << 20,
+			Retained: 10000, RetainedBytes: 16 << 20, Memory: 64 << 20,
 			SessionExpiry: 7 * 24 * time.Hour, SessionQueue: 64 << 20, Journal: 512 << 20,
 		},
 	}

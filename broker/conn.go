@@ -152,7 +152,7 @@ func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bo
 
 // Room is [session.Sink]. While slow connections take much memory together, each gets less.
 func (c *conn) Room(limit int) bool {
-	if limit > leastOutput && c.b.output.Load() > queueMemory/2 {
+	if limit > leastOutput && c.b.output.Load() > c.b.cfg.Limits.Memory/2 {
 		limit = leastOutput
 	}
 	c.mu.Lock()
