@@ -27,6 +27,7 @@ import (
 	"edged/broker/retained"
 	"edged/broker/router"
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	// Alarm is told when a condition of the journal begins (text says what) and is over (text is ""), see
 	// [journal.Config]; it must not block. May be nil: [Broker.Status] tells them too.
 	Alarm func(code, text string)
+	// Version is of the program that holds the broker, for $SYS.
+	Version string
 	// FS is what the journal writes to; nil is the operating system.
 	FS journal.FS
 }
@@ -55,15 +58,16 @@ type Broker struct {
 	// routing is held by who publishes, from finding the route until all have the message, and exclusively by who changes
 	// a subscription: so nothing comes after UNSUBACK, and a new subscriber gets what is retained in one way or the other,
 	// once.
-	routing sync.RWMutex
-	setup   setup
-	commits commits
-	output  atomic.Int64 // bytes that connections have not taken yet
-	dropped atomic.Uint64
-	refused refusals
-	alarms  alarms
-	trim    chan struct{} // holds one: there may be segments to give back
-	workers sync.WaitGroup
+	routing  sync.RWMutex
+	setup    setup
+	commits  commits
+	output   atomic.Int64 // bytes that connections have not taken yet
+	counters statistics.Counters
+	sys      sys
+	refused  refusals
+	alarms   alarms
+	trim     chan struct{} // holds one: there may be segments to give back
+	workers  sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	sessions  map[string]*session.Session
@@ -102,8 +106,9 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
-		Dropped: func(n uint64) { b.dropped.Add(n) },
+		Dropped: b.counters.Dropped,
 	}
+	b.sys.started = time.Now()
 	b.env.Memory.Limit = cfg.Limits.Memory
 	rec := session.NewRestorer(b.env)
 	j, err := journal.Open(journal.Config{

@@ -12,6 +12,7 @@ import (
 
 	"edged/broker/journal"
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -42,6 +43,7 @@ type conn struct {
 	mu      sync.Mutex         // guards what follows
 	cancel  context.CancelFunc // ends its waiting for the disk
 	out     []byte
+	sent    statistics.Traffic // of out, not counted yet
 	spare   []byte
 	dirty   bool // somebody is going to flush
 	writing bool
@@ -54,11 +56,12 @@ type conn struct {
 	gated   bool          // its session waits for the next commit
 
 	// of the reader
-	aliases []string // MQTT 5: topics by alias - 1
-	inbound wire.Inbound
-	props   []byte
-	scratch publication
-	waited  bool // for the disk, since the last read
+	aliases  []string // MQTT 5: topics by alias - 1
+	inbound  wire.Inbound
+	props    []byte
+	scratch  publication
+	received statistics.Traffic // not counted yet
+	waited   bool               // for the disk, since the last read
 }
 
 // dueAck is a packet that waits until the journal is durable past pos.
@@ -127,6 +130,7 @@ func (c *conn) send(r *session.Round, p []byte) {
 	defer c.mu.Unlock()
 	if !c.closed && !c.closing {
 		c.out = append(c.out, p...)
+		c.sent.Packets++
 		c.added(r, len(p))
 	}
 }
@@ -145,6 +149,9 @@ func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bo
 	if !c.closed && !c.closing {
 		n := len(c.out)
 		c.out = wire.AppendPublish(c.out, m, c.version, d.QoS, d.ID, d.Dup, d.Retain, d.SubIDs, now)
+		c.sent.Packets++
+		c.sent.Publishes++
+		c.sent.Payload += uint64(len(m.Payload))
 		c.added(r, len(c.out)-n)
 	}
 	return true
@@ -192,6 +199,7 @@ func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
 	}
 	if len(c.acks) == 0 && c.b.durable(pos) {
 		c.out = append(c.out, p...)
+		c.sent.Packets++
 		c.added(r, len(p))
 		return
 	}
@@ -222,6 +230,7 @@ func (c *conn) release(r *session.Round) {
 		c.list()
 	}
 	if i > 0 {
+		c.sent.Packets += uint64(i)
 		c.added(r, len(c.out)-before)
 		select {
 		case c.ackRoom <- struct{}{}:
@@ -290,6 +299,9 @@ func (c *conn) closeAfter(r *session.Round, p []byte) {
 		c.shut()
 	default:
 		c.out = append(c.out, p...)
+		if len(p) > 0 {
+			c.sent.Packets++
+		}
 		c.closing, c.acks = true, nil
 		c.added(r, len(p))
 	}

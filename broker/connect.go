@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -81,8 +82,10 @@ func (b *Broker) enlist(c *conn, clientID string) (code byte) {
 		return wire.ServerUnavailable
 	case c.inside:
 	case outside >= b.cfg.Limits.Clients && (s == nil || !connected(s)): // who takes over takes no place
+		b.counters.Hit(statistics.Clients)
 		return wire.ServerBusy
 	case s == nil && sessions >= maxSessions:
+		b.counters.Hit(statistics.Sessions)
 		return wire.QuotaExceeded
 	}
 	b.mu.Lock()
@@ -117,6 +120,9 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 			expiry = b.expiry(math.MaxUint32)
 		}
 	}
+	if p.Level == 5 && expiry < p.SessionExpiry {
+		b.counters.Hit(statistics.SessionExpiry)
+	}
 	present := s != nil
 	if s == nil {
 		s = b.create(p.ClientID, c.who.name, expiry > 0)
@@ -128,6 +134,7 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 	if s.QueueLimit = b.cfg.Limits.SessionQueue; c.who.queue > 0 {
 		s.QueueLimit = c.who.queue
 	}
+	b.counters.Connect()
 	s.Attach(c, session.Window(p.ReceiveMaximum))
 	c.standing.Store(s)
 	b.recordSoon(s)

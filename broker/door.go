@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edged/broker/session"
+	"edged/broker/statistics"
 )
 
 // hardPreauth bounds the connections that have not said CONNECT, at any moment; Limits.Preauth bounds them at rest.
@@ -82,8 +83,11 @@ func (b *Broker) contain(what string, f func()) {
 // been silent for longest has to go: a good client speaks at once.
 func (b *Broker) enter(c *conn) bool {
 	b.mu.Lock()
-	if b.stopping || b.tooMany(c) {
+	if full := b.tooMany(c); full || b.stopping {
 		b.mu.Unlock()
+		if full {
+			b.counters.Hit(statistics.PreauthPerAddress)
+		}
 		return false
 	}
 	b.conns[c] = struct{}{}
@@ -93,7 +97,9 @@ func (b *Broker) enter(c *conn) bool {
 		late = b.longestSilent(1)
 	}
 	b.mu.Unlock()
+	b.counters.Socket()
 	for _, o := range late {
+		b.counters.Hit(statistics.Preauth)
 		o.close()
 	}
 	return true

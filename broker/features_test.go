@@ -21,7 +21,7 @@ func TestNobodyOutsideWritesSYS(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	sub := s.clean("sub")
-	sub.subscribe(1, 1, "$SYS/#", "#")
+	sub.subscribe(1, 1, "$SYS/x", "#")
 	c := s.connect(five("c"), false)
 	c.publish("$SYS/x", "x", 1, 1)
 	if reason := c.wantAck(wire.Puback, 1); reason != wire.NotAuthorized {

@@ -9,6 +9,7 @@ import (
 	"edged/broker/journal"
 	"edged/broker/retained"
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -101,6 +102,7 @@ func (b *Broker) pinned(gen uint64, n int, force bool) bool {
 		if !force {
 			return true
 		}
+		b.counters.Hit(statistics.Journal)
 		s.Lock()
 		s.GiveUpSegment(gen)
 		s.Unlock()

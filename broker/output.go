@@ -3,9 +3,12 @@
 package broker
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"edged/broker/session"
+	"edged/broker/statistics"
 )
 
 // keepSpare is the largest output buffer that an idle connection keeps.
@@ -61,6 +64,8 @@ func (c *conn) write() (more bool) {
 func (c *conn) next() []byte {
 	if buf := c.out; len(buf) > 0 {
 		c.out, c.spare = c.spare[:0], nil
+		c.sent.Bytes = uint64(len(buf))
+		c.b.counters.Sent(&c.sent)
 		return buf
 	}
 	c.writing = false
@@ -88,6 +93,9 @@ func (c *conn) drain(buf []byte, from int) {
 		c.mu.Lock()
 		c.reuse(buf)
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.b.counters.Hit(statistics.WriteStall)
+			}
 			c.writing = false
 			c.shut()
 			c.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"edged/broker/journal"
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -72,10 +73,13 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	if c.props = m.Props; cap(c.props) > maxScratch {
 		c.props = nil
 	}
+	c.received.Publishes++
+	c.received.Payload += uint64(len(m.Payload))
 	if f := c.resolveAlias(m); f != nil {
 		return f
 	}
 	if bytes.Count(m.Topic, []byte{'/'}) >= b.cfg.Limits.TopicLevels {
+		b.counters.Hit(statistics.TopicLevels)
 		return &wire.Fault{Code: wire.TopicInvalid, Text: "too many topic levels"}
 	}
 	m.User = c.who.name
@@ -84,7 +88,7 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 		return c.onPublish2(s, m, refused)
 	}
 	if m.QoS == 1 && c.version == 5 && c.unreleased(s) >= receiveMax {
-		return &wire.Fault{Code: wire.ReceiveMaxExceeded, Text: "more messages under way than our Receive Maximum"}
+		return c.tooManyUnderWay()
 	}
 	var pos journal.Pos
 	if refused == 0 {
@@ -106,7 +110,7 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		return nil
 	}
 	if c.version == 5 && c.unreleased(s) >= receiveMax {
-		return &wire.Fault{Code: wire.ReceiveMaxExceeded, Text: "more messages under way than our Receive Maximum"}
+		return c.tooManyUnderWay()
 	}
 	if refused != 0 && c.version == 5 { // this PUBREC ends it (4.3.3)
 		c.answer(wire.Pubrec, m.ID, refused, 0)
@@ -131,6 +135,11 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 func (c *conn) answer(kind byte, id uint16, reason byte, pos journal.Pos) {
 	var p [8]byte
 	c.acknowledge(&c.scratch.round, pos, wire.AppendAck(p[:0], kind, id, reason, c.version))
+}
+
+func (c *conn) tooManyUnderWay() *wire.Fault {
+	c.b.counters.Hit(statistics.ReceiveMaximum)
+	return &wire.Fault{Code: wire.ReceiveMaxExceeded, Text: "more messages under way than our Receive Maximum"}
 }
 
 // unreleased is how many of the client's messages of QoS 1 and 2 are under way to us, or a little more.
@@ -243,7 +252,10 @@ func (c *conn) admitFilter(s *session.Session, x wire.Subscription, id uint32) (
 	group, filter, ok := wire.ValidFilter(x.Filter)
 	limits := &c.b.cfg.Limits
 	switch {
-	case !ok || strings.Count(filter, "/") >= limits.TopicLevels:
+	case !ok:
+		code = wire.FilterInvalid
+	case strings.Count(filter, "/") >= limits.TopicLevels:
+		c.b.counters.Hit(statistics.TopicLevels)
 		code = wire.FilterInvalid
 	case !c.who.maySubscribe(filter):
 		code = wire.NotAuthorized
@@ -252,6 +264,7 @@ func (c *conn) admitFilter(s *session.Session, x wire.Subscription, id uint32) (
 		_, had = s.Subscriptions()[x.Filter]
 		code = x.QoS
 		if !s.Subscribe(session.Subscription{Subscription: x, ID: id}, limits.SubscriptionsPerClient) {
+			c.b.counters.Hit(statistics.SubscriptionsPerClient)
 			code = wire.QuotaExceeded
 		}
 		s.Unlock()

@@ -216,6 +216,10 @@ func (p *publication) hand(m *wire.Message, targets []target, pos journal.Pos) {
 
 // sendRetained gives a new subscription the retained messages that it matches. version is that of the subscription.
 func (b *Broker) sendRetained(c *conn, s *session.Session, sub session.Subscription, version uint64) {
+	if listensToSys(sub.Filter) {
+		b.sendSys(c, s, sub)
+		return
+	}
 	now := time.Now().Unix()
 	for _, k := range b.retained.Find(sub.Filter) {
 		if k.Message.Expires > 0 && k.Message.Expires <= now {

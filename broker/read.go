@@ -4,8 +4,11 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -39,12 +42,17 @@ func (c *conn) read(ctx context.Context) {
 			c.lastRead.Store(time.Now().UnixNano())
 		}
 		used, need, f := c.packets(ctx, buf[:w])
+		c.received.Bytes += uint64(n)
+		c.b.counters.Received(&c.received)
 		if f != nil {
 			c.refuse(f)
 			return
 		}
 		c.scratch.round.Flush()
 		if err != nil {
+			if c.standing.Load() == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+				c.b.counters.Hit(statistics.ConnectTimeout)
+			}
 			return
 		}
 		w = copy(buf, buf[used:w])
@@ -61,12 +69,14 @@ func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.F
 		case f != nil:
 			return used, 0, f
 		case whole > c.limit():
+			c.b.counters.Hit(statistics.Packet)
 			return used, 0, &wire.Fault{Code: wire.TooLarge, Text: "packet too large"}
 		case c.standing.Load() == nil && p[used]>>4 != wire.Connect:
 			return used, 0, &wire.Fault{Code: wire.ProtocolError, Text: "the first packet is not CONNECT"}
 		case size == 0:
 			return used, whole, nil
 		}
+		c.received.Packets++
 		if f := c.handle(ctx, h, body); f != nil {
 			return used, 0, f
 		}

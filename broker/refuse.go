@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -55,6 +56,9 @@ func (b *Broker) refuse(why refusal, s *session.Session, topic string) {
 	client := ""
 	if s != nil {
 		client = s.ID
+	}
+	if why == refusedRetained {
+		b.counters.Hit(statistics.Retained)
 	}
 	loud, n := b.refused.note(why, client)
 	if !loud {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -62,8 +63,9 @@ func (b *Broker) sweep(ctx context.Context) {
 		}
 		b.contain("a sweep", func() {
 			crowded = b.sweepConns(crowded)
+			var p publication
+			b.sweepSys(&p, time.Now())
 			if n%slowSweeps == 0 {
-				var p publication
 				b.sweepSessions(&p)
 				p.round.Flush()
 			}
@@ -89,6 +91,7 @@ func (b *Broker) sweepConns(crowded int) int {
 	}
 	b.mu.Unlock()
 	for _, c := range silent {
+		b.counters.Hit(statistics.Preauth)
 		c.close()
 	}
 	var r session.Round
@@ -122,6 +125,7 @@ func (b *Broker) sweepSessions(p *publication) {
 				b.publishWill(p, s, w)
 			}
 			if over {
+				b.counters.Expired()
 				b.end(p, s)
 			} else if w != nil {
 				s.Lock()

@@ -50,11 +50,12 @@ type Status struct {
 	Commands     uint64 // retained commands refused (E406)
 	JournalBytes int64
 	Alarms       map[string]string // text by code: E601, E602, E603
+	Limits       map[string]uint64 // how often each limit was reached, by its key in [broker.limits] or a name of the same form
 }
 
 // Status tells how the broker is.
 func (b *Broker) Status() Status {
-	st := Status{Dropped: b.dropped.Load(), JournalBytes: b.journal.Bytes(), Alarms: map[string]string{}}
+	st := Status{Dropped: b.counters.Drops(), Limits: b.counters.Hits(), JournalBytes: b.journal.Bytes(), Alarms: map[string]string{}}
 	for _, a := range b.Addrs() {
 		st.Listeners = append(st.Listeners, a.String())
 	}
@@ -85,3 +86,6 @@ func (b *Broker) Session(clientID string) (st SessionStatus, ok bool) {
 	defer s.Unlock()
 	return s.Status(), true
 }
+
+// memoryInUse is how much of Limits.Memory is taken.
+func (b *Broker) memoryInUse() int64 { return b.env.Memory.Used() + b.output.Load() }

@@ -142,6 +142,14 @@ func without[S comparable](subs []Subscription[S], s S) []Subscription[S] {
 	return slices.DeleteFunc(slices.Clone(subs), func(x Subscription[S]) bool { return x.Subscriber == s })
 }
 
+// Begins tells whether somebody is subscribed to a filter that begins with that level. Shared subscriptions count by what
+// follows their group.
+func (r *Router[S]) Begins(level string) bool {
+	r.tree.RLock()
+	defer r.tree.RUnlock()
+	return r.root.children[level] != nil
+}
+
 // Forget drops all known routes, since somebody's rights have changed.
 func (r *Router[S]) Forget() {
 	r.tree.Lock()

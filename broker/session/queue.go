@@ -34,6 +34,9 @@ type Budget struct {
 	used  atomic.Int64
 }
 
+// Used is how many bytes they keep.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
 // Round collects the connections whose output was added to, for whoever did so to flush them at its end.
 type Round struct{ waiting []Flusher }
 

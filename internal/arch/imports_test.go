@@ -51,13 +51,14 @@ func treeMap() map[string]entry {
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
 		},
 		"broker": {
-			ours:  []string{"broker/journal", "broker/session", "broker/router", "broker/retained", "mqtt/wire"},
+			ours:  []string{"broker/journal", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
 			third: []string{sys},
 			why:   "the broker serves whoever speaks MQTT and knows neither devices nor the cloud",
 		},
-		"broker/session":  {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
-		"broker/router":   {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
-		"broker/retained": {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/session":    {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/router":     {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/retained":   {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/statistics": {why: "counting and writing numbers down needs nothing of what is counted"},
 		"broker/journal": {
 			third: []string{sys},
 			why:   "a log of records that does not know what they mean can be tested against every fault of a disk",

@@ -64,6 +64,7 @@ func New(opts Options) (*Gateway, error) {
 	g.clock = newClock(opts.State, opts.Built)
 	var err error
 	g.broker, err = broker.Open(g.cfg.Broker, opts.State, g.log.With("part", "broker"), broker.Options{
+		Version:  opts.Version,
 		NoRetain: []string{"edged/+/dev/+/set"}, // a command that is kept would be carried out again and again (E406)
 	})
 	if err != nil {

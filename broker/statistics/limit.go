@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package statistics
+
+// Limit is a bound that the broker sets to its clients.
+type Limit int
+
+// The limits of [broker.limits], then those that nobody sets.
+const (
+	Clients Limit = iota
+	Preauth
+	PreauthPerAddress
+	ConnectTimeout
+	Packet
+	TopicLevels
+	SubscriptionsPerClient
+	Retained
+	MemoryQoS0  // memory: messages of QoS 0 to slow readers are dropped
+	MemoryQueue // memory: what clean sessions would queue is dropped
+	MemoryShed  // memory: a connection is closed
+	SessionExpiry
+	SessionQueue
+	Journal
+	Sessions       // how many there may be
+	ReceiveMaximum // MQTT 5: more under way than we said
+	HeldQoS2       // before MQTT 5: more identifiers held than we keep
+	WriteStall     // a peer reads nothing
+	PacketStall    // a peer does not end the packet that it began
+	limits
+)
+
+// String is the limit's key in the configuration, or a name in the same form.
+func (l Limit) String() string {
+	return [limits]string{
+		"clients", "preauth", "preauth_per_address", "connect_timeout", "packet", "topic_levels", "subscriptions_per_client",
+		"retained", "memory_qos0", "memory_queue", "memory_shed", "session_expiry", "session_queue", "journal",
+		"sessions", "receive_maximum", "held_qos2", "write_stall", "packet_stall",
+	}[l]
+}
