@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"edged/broker/authority"
 	"edged/broker/journal"
 	"edged/broker/retained"
 	"edged/broker/router"
@@ -50,7 +51,8 @@ type Broker struct {
 	opts Options
 	log  *slog.Logger
 
-	auth     authority
+	auth     *authority.Authority
+	now      atomic.Pointer[Limits] // those in force
 	env      *session.Env
 	journal  *journal.Journal
 	router   *router.Router[*session.Session]
@@ -89,7 +91,7 @@ const maxSessions = 20000
 // Damaged contents, a full disk and a read-only one are told as alarms. The error wraps [journal.ErrUnusable].
 func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, error) {
 	b := &Broker{
-		cfg: cfg, log: log, trim: make(chan struct{}, 1), lastOrder: 1 << 32,
+		cfg: cfg, log: log, auth: authority.New(), trim: make(chan struct{}, 1), lastOrder: 1 << 32,
 		sessions: map[string]*session.Session{}, conns: map[*conn]struct{}{},
 	}
 	for _, o := range opts {
@@ -98,8 +100,9 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Anonymous {
-		b.auth.guest = &principal{anything: true}
+	b.now.Store(&cfg.Limits)
+	if err := b.letIn(cfg); err != nil {
+		return nil, fmt.Errorf("open the broker: %w", err)
 	}
 	b.commits.next = make(chan struct{})
 	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
@@ -134,7 +137,7 @@ func (b *Broker) restore(rec *session.Restorer) {
 	var crashed []*session.Session
 	for _, x := range all {
 		s := x.Session
-		s.QueueLimit = b.cfg.Limits.SessionQueue
+		s.QueueLimit = b.limits().SessionQueue
 		b.sessions[s.ID] = s
 		for _, sub := range s.Subscriptions() {
 			b.subscribe(s, sub)
@@ -175,7 +178,10 @@ func (b *Broker) unsubscribe(s *session.Session, filter string) {
 	}
 }
 
-func (b *Broker) mayRead(s *session.Session, topic string) bool { return b.auth.mayRead(s.User, topic) }
+// client is whose session it is.
+func (b *Broker) client(s *session.Session) authority.Client { return b.auth.Client(s.User, s.ID) }
+
+func (b *Broker) mayRead(s *session.Session, topic string) bool { return b.client(s).MayRead(topic) }
 
 // commits tells of commits. The zero value needs next.
 type commits struct {

@@ -2,7 +2,11 @@
 
 package broker
 
-import "time"
+import (
+	"time"
+
+	"edged/broker/authority"
+)
 
 // Config is what the broker may be told. Sizes are bytes. Defaults gives the values of an empty configuration.
 type Config struct {
@@ -26,14 +30,11 @@ type WS struct {
 	Origins []string // let in besides the listener's own host names
 }
 
-// User is somebody who may come in by a name, with a password, a certificate, or either of both.
-type User struct {
-	Password  func() ([]byte, error) // reads it anew: plain text, or a hash; nil: none
-	Cert      string                 // the subject that its certificate bears, such as "CN=plc-7"; "": none
-	ClientIDs []string               // that it may use, NAME or PREFIX*; nil: the user's name and NAME-*
-	Publish   []string               // filters; "{client_id}" and "{user}" stand for whole levels
-	Subscribe []string
-}
+// User is somebody who may come in by a name.
+type User = authority.User
+
+// Identity is an in-process client.
+type Identity = authority.Identity
 
 // Durability says when the publisher of a QoS 1 or 2 message gets its acknowledgement.
 type Durability string

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"edged/broker/authority"
 	"edged/broker/journal"
 	"edged/broker/session"
 	"edged/broker/statistics"
@@ -23,7 +24,7 @@ type conn struct {
 	nc      net.Conn
 	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
 	inside  bool                   // the client is in this process
-	who     *principal             // who the client is; for one from outside from CONNECT on
+	who     authority.Client       // who the client is; for one from outside from CONNECT on
 	address string                 // of the peer, without port; "" for an in-process client
 	since   time.Time
 
@@ -72,8 +73,12 @@ type dueAck struct {
 	n     byte
 }
 
-func newConn(b *Broker, nc net.Conn, who *principal) *conn {
-	c := &conn{b: b, nc: nc, who: who, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1)}
+// newConn returns a connection; who is nil for one from outside.
+func newConn(b *Broker, nc net.Conn, who *authority.Client) *conn {
+	c := &conn{b: b, nc: nc, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1)}
+	if who != nil {
+		c.who = *who
+	}
 	switch x := nc.(type) {
 	case *pipeEnd:
 		c.tryOut = x.TryWrite
@@ -159,7 +164,7 @@ func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bo
 
 // Room is [session.Sink]. While slow connections take much memory together, each gets less.
 func (c *conn) Room(limit int) bool {
-	if limit > leastOutput && c.b.output.Load() > c.b.cfg.Limits.Memory/2 {
+	if limit > leastOutput && c.b.output.Load() > c.b.limits().Memory/2 {
 		limit = leastOutput
 	}
 	c.mu.Lock()

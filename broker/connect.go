@@ -34,10 +34,10 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 		assigned = newClientID()
 		p.ClientID = assigned
 	}
-	if c.who == nil {
-		c.who = c.b.auth.login()
+	if c.who.ID = p.ClientID; !c.inside {
+		c.who = c.b.auth.Guest(p.ClientID)
 	}
-	if c.who == nil || !c.who.mayUse(p.ClientID) || !c.b.acceptsWill(c.who, p.Will) {
+	if !c.who.MayConnect() || !c.b.acceptsWill(c.who, p.Will) {
 		c.b.log.Warn("a client was refused", "code", "E402", "peer", c.peer(), "client_id", p.ClientID)
 		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
 	}
@@ -81,7 +81,7 @@ func (b *Broker) enlist(c *conn, clientID string) (code byte) {
 	case stopping:
 		return wire.ServerUnavailable
 	case c.inside:
-	case outside >= b.cfg.Limits.Clients && (s == nil || !connected(s)): // who takes over takes no place
+	case outside >= b.limits().Clients && (s == nil || !connected(s)): // who takes over takes no place
 		b.counters.Hit(statistics.Clients)
 		return wire.ServerBusy
 	case s == nil && sessions >= maxSessions:
@@ -109,7 +109,7 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 		b.takeOver(&c.scratch, s)
 		s = b.find(p.ClientID)
 	}
-	if s != nil && (p.Clean || s.User != c.who.name) {
+	if s != nil && (p.Clean || s.User != c.who.User()) {
 		b.end(&c.scratch, s)
 		s = nil
 	}
@@ -125,14 +125,14 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 	}
 	present := s != nil
 	if s == nil {
-		s = b.create(p.ClientID, c.who.name, expiry > 0)
+		s = b.create(p.ClientID, c.who.User(), expiry > 0)
 	}
 
 	s.Lock()
 	defer s.Unlock()
-	s.Version, s.Expiry, s.Will = p.Level, expiry, newWill(p.Will, c.who.name)
-	if s.QueueLimit = b.cfg.Limits.SessionQueue; c.who.queue > 0 {
-		s.QueueLimit = c.who.queue
+	s.Version, s.Expiry, s.Will = p.Level, expiry, newWill(p.Will, c.who.User())
+	if s.QueueLimit = b.limits().SessionQueue; c.who.SessionQueue() > 0 {
+		s.QueueLimit = c.who.SessionQueue()
 	}
 	b.counters.Connect()
 	s.Attach(c, session.Window(p.ReceiveMaximum))
@@ -149,7 +149,7 @@ func (c *conn) connack(p *wire.ConnectPacket, present bool, assigned string, exp
 	a := wire.ConnackPacket{SessionPresent: present}
 	if p.Level == 5 {
 		a.AssignedClientID, a.TopicAliasMaximum, a.ReceiveMaximum = assigned, aliasMax, receiveMax
-		a.MaximumPacketSize = uint32(c.b.cfg.Limits.Packet)
+		a.MaximumPacketSize = uint32(c.b.limits().Packet)
 		if expiry != p.SessionExpiry {
 			a.SessionExpiry = &expiry
 		}
@@ -159,7 +159,7 @@ func (c *conn) connack(p *wire.ConnectPacket, present bool, assigned string, exp
 
 // expiry bounds how long a session may outlive its connection, in seconds.
 func (b *Broker) expiry(asked uint32) uint32 {
-	return uint32(min(int64(asked), int64(b.cfg.Limits.SessionExpiry/time.Second), math.MaxUint32))
+	return uint32(min(int64(asked), int64(b.limits().SessionExpiry/time.Second), math.MaxUint32))
 }
 
 // recordSoon writes the session's record, later when the disk takes none. The session is locked.

@@ -29,7 +29,8 @@ func TestPanicIsContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours, theirs := newPipe()
-	c := newConn(b, evil{ours}, b.auth.admit(Identity{}))
+	who := b.auth.Admit(Identity{})
+	c := newConn(b, evil{ours}, &who)
 	done := make(chan struct{})
 	go func() { defer close(done); b.serve(t.Context(), c) }()
 	<-done

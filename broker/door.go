@@ -62,7 +62,7 @@ func (b *Broker) serve(ctx context.Context, c *conn) {
 		if !b.enter(c) {
 			return
 		}
-		if err := c.nc.SetDeadline(time.Now().Add(b.cfg.Limits.ConnectTimeout)); err != nil {
+		if err := c.nc.SetDeadline(time.Now().Add(b.limits().ConnectTimeout)); err != nil {
 			return
 		}
 		c.read(ctx)
@@ -114,7 +114,7 @@ func (b *Broker) count(c *conn, n int) {
 
 // tooMany tells whether one address holds all the connections that it may hold without CONNECT. b.mu is held.
 func (b *Broker) tooMany(c *conn) bool {
-	if b.silent < b.cfg.Limits.PreauthPerAddress || c.address == "" || isLoopback(c.address) {
+	if b.silent < b.limits().PreauthPerAddress || c.address == "" || isLoopback(c.address) {
 		return false
 	}
 	n := 0
@@ -123,7 +123,7 @@ func (b *Broker) tooMany(c *conn) bool {
 			n++
 		}
 	}
-	return n >= b.cfg.Limits.PreauthPerAddress
+	return n >= b.limits().PreauthPerAddress
 }
 
 // longestSilent returns the n connections that have stood longest without CONNECT. b.mu is held.

@@ -27,8 +27,9 @@ func TestNobodyOutsideWritesSYS(t *testing.T) {
 	if reason := c.wantAck(wire.Puback, 1); reason != wire.NotAuthorized {
 		t.Errorf("reason 0x%02x", reason)
 	}
-	s.connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w", Will: will("$SYS/x", "x", 1, true)}, false).drop()
-	eventually(t, "it is gone", func() bool { return s.Status().Clients == 2 })
+	if ack := s.dial().connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "w", Will: will("$SYS/x", "x", 1, true)}); ack.Code != wire.RefusedAuthority {
+		t.Errorf("a will to $SYS: CONNACK %d", ack.Code)
+	}
 	sub.quiet()
 	if n := s.Status().Refused; n != 1 {
 		t.Errorf("%d counted", n)

@@ -88,10 +88,10 @@ func (b *Broker) Dial(id Identity) (net.Conn, error) {
 	if stopping {
 		return nil, fmt.Errorf("dial as %q: %w", id.ClientID, ErrStopping)
 	}
-	who := b.auth.admit(id)
+	who := b.auth.Admit(id)
 	b.router.Forget()
 	ours, theirs := newPipe()
-	c := newConn(b, ours, who)
+	c := newConn(b, ours, &who)
 	b.workers.Go(func() { b.serve(context.Background(), c) })
 	return theirs, nil
 }

@@ -66,7 +66,7 @@ func (b *Broker) writeRetained() {
 // shorten gives back the segments that nobody needs, oldest first. What lives on in the oldest, as sessions' records and
 // retained messages, is written again at the end.
 func (b *Broker) shorten() {
-	limit := max(int(b.cfg.Limits.Journal/journal.SegmentSize), 2)
+	limit := max(int(b.limits().Journal/journal.SegmentSize), 2)
 	for {
 		first, n := b.journal.First()
 		// A disk that fails takes nothing, so what is written again here would only wait. A full one gets room by this.

@@ -78,11 +78,11 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	if f := c.resolveAlias(m); f != nil {
 		return f
 	}
-	if bytes.Count(m.Topic, []byte{'/'}) >= b.cfg.Limits.TopicLevels {
+	if bytes.Count(m.Topic, []byte{'/'}) >= b.limits().TopicLevels {
 		b.counters.Hit(statistics.TopicLevels)
 		return &wire.Fault{Code: wire.TopicInvalid, Text: "too many topic levels"}
 	}
-	m.User = c.who.name
+	m.User = c.who.User()
 	refused := b.refuses(c.who, s, m)
 	if m.QoS == 2 {
 		return c.onPublish2(s, m, refused)
@@ -250,14 +250,14 @@ func (c *conn) onSubscribe(s *session.Session, body []byte) *wire.Fault {
 // admitFilter puts a filter into the session if it may be there. code is that of SUBACK.
 func (c *conn) admitFilter(s *session.Session, x wire.Subscription, id uint32) (code byte, group string, had bool) {
 	group, filter, ok := wire.ValidFilter(x.Filter)
-	limits := &c.b.cfg.Limits
+	limits := c.b.limits()
 	switch {
 	case !ok:
 		code = wire.FilterInvalid
 	case strings.Count(filter, "/") >= limits.TopicLevels:
 		c.b.counters.Hit(statistics.TopicLevels)
 		code = wire.FilterInvalid
-	case !c.who.maySubscribe(filter):
+	case !c.who.MaySubscribe(filter):
 		code = wire.NotAuthorized
 	default:
 		s.Lock()

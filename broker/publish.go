@@ -238,7 +238,7 @@ func (b *Broker) giveRetained(c *conn, s *session.Session, sub session.Subscript
 	s.Lock()
 	defer s.Unlock()
 	k := b.retained.Get(topic)
-	if k == nil || k.Version >= version || !b.auth.mayStillPublish(k.Message.User, topic) {
+	if k == nil || k.Version >= version || !b.auth.MayStillPublish(k.Message.User, topic) {
 		return
 	}
 	o := session.Owed{QoS: min(k.Message.QoS, sub.QoS), Retain: true, Shared: true}

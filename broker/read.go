@@ -26,9 +26,9 @@ const maxAcks = 10000
 // limit is the largest packet that is taken.
 func (c *conn) limit() int {
 	if c.standing.Load() == nil {
-		return min(connectMax, c.b.cfg.Limits.Packet)
+		return min(connectMax, c.b.limits().Packet)
 	}
-	return c.b.cfg.Limits.Packet
+	return c.b.limits().Packet
 }
 
 // read handles packets until the connection ends.

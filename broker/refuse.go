@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"edged/broker/authority"
 	"edged/broker/session"
 	"edged/broker/statistics"
 	"edged/mqtt/wire"
@@ -75,15 +76,13 @@ func (b *Broker) refuse(why refusal, s *session.Session, topic string) {
 }
 
 // refuses tells whether a PUBLISH may not be carried out: the reason code, or 0.
-func (b *Broker) refuses(who *principal, s *session.Session, m *wire.Inbound) (reason byte) {
-	if who.anything && len(b.opts.NoRetain) == 0 || who.anything && !m.Retain {
-		if m.Topic[0] != '$' {
-			return 0
-		}
+func (b *Broker) refuses(who authority.Client, s *session.Session, m *wire.Inbound) (reason byte) {
+	if m.Topic[0] != '$' && (len(b.opts.NoRetain) == 0 || !m.Retain) && who.MayDoAll() {
+		return 0
 	}
 	topic := string(m.Topic)
 	switch {
-	case !who.mayPublish(topic):
+	case !who.MayPublish(topic):
 		b.refuse(refusedRight, s, strings.ToValidUTF8(topic, "?"))
 		return wire.NotAuthorized
 	case m.Retain && matchesAny(b.opts.NoRetain, topic):
@@ -91,4 +90,13 @@ func (b *Broker) refuses(who *principal, s *session.Session, m *wire.Inbound) (r
 		return wire.NotAuthorized
 	}
 	return 0
+}
+
+func matchesAny(filters []string, topic string) bool {
+	for _, f := range filters {
+		if wire.Matches(f, topic) {
+			return true
+		}
+	}
+	return false
 }

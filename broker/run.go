@@ -84,7 +84,7 @@ func (b *Broker) sweepConns(crowded int) int {
 			late = append(late, c)
 		}
 	}
-	if n := b.silent - b.cfg.Limits.Preauth; n <= 0 {
+	if n := b.silent - b.limits().Preauth; n <= 0 {
 		crowded = 0
 	} else if crowded++; crowded > 2 {
 		silent = b.longestSilent(n)

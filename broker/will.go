@@ -5,6 +5,7 @@ package broker
 import (
 	"time"
 
+	"edged/broker/authority"
 	"edged/broker/session"
 	"edged/mqtt/wire"
 )
@@ -18,24 +19,21 @@ func newWill(w *wire.WillPacket, user string) *session.Will {
 	return x
 }
 
-// acceptsWill tells whether a client may come in with a will. One to a topic that begins with $ is let in, as by
-// mosquitto, but the will is never published.
-func (b *Broker) acceptsWill(who *principal, w *wire.WillPacket) bool {
+// acceptsWill tells whether a client may come in with a will.
+func (b *Broker) acceptsWill(who authority.Client, w *wire.WillPacket) bool {
 	switch {
 	case w == nil:
 		return true
 	case w.Retain && matchesAny(b.opts.NoRetain, w.Topic):
 		return false
-	case who.anything && w.Topic[0] == '$':
-		return true
 	}
-	return who.mayPublish(w.Topic)
+	return who.MayPublish(w.Topic)
 }
 
 // publishWill publishes a session's will, once, if its user may still do so.
 func (b *Broker) publishWill(p *publication, s *session.Session, w *session.Will) {
 	m := w.Message
-	if b.auth.mayStillPublish(m.User, m.Topic) && !tooDeep(m.Topic, b.cfg.Limits.TopicLevels) {
+	if b.client(s).MayPublish(m.Topic) && !tooDeep(m.Topic, b.limits().TopicLevels) {
 		if w.Life > 0 {
 			m.Expires = time.Now().Unix() + w.Life
 		}

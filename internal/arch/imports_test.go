@@ -51,9 +51,13 @@ func treeMap() map[string]entry {
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
 		},
 		"broker": {
-			ours:  []string{"broker/journal", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
+			ours:  []string{"broker/authority", "broker/journal", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
 			third: []string{sys},
 			why:   "the broker serves whoever speaks MQTT and knows neither devices nor the cloud",
+		},
+		"broker/authority": {
+			ours: []string{"mqtt/wire"},
+			why:  "who may do what is decided from names, secrets and topics, without connections and sessions",
 		},
 		"broker/session":    {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
 		"broker/router":     {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
