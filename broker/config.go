@@ -42,6 +42,7 @@ type Durability string
 // The durabilities of SPEC "[broker] durability".
 const (
 	Disk   Durability = "disk"   // once fdatasync has returned
+	Link   Durability = "link"   // once every persistent session has taken it, or soon after once on disk
 	Memory Durability = "memory" // at once
 )
 

@@ -22,8 +22,8 @@ func (c Config) Validate(report func(key, problem string)) {
 			report(fmt.Sprintf("listen[%d]", i), problem)
 		}
 	}
-	if c.Durability != Disk && c.Durability != Memory {
-		report("durability", fmt.Sprintf("%q is not known: use %q or %q", c.Durability, Disk, Memory))
+	if c.Durability != Disk && c.Durability != Link && c.Durability != Memory {
+		report("durability", fmt.Sprintf("%q is not known: use %q, %q or %q", c.Durability, Disk, Link, Memory))
 	}
 	c.Limits.validate(report)
 }

@@ -3,11 +3,8 @@
 package config
 
 import (
-	"fmt"
 	"math"
-	"net"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"edged/broker"
@@ -21,17 +18,35 @@ const (
 	mostDisk = 1 << 50
 )
 
-func brokerFields(c *broker.Config) []field {
-	return append([]field{
-		{"listen", strs(&c.Listen, false, value.address)},
+func brokerFields(c *broker.Config, passwords map[string]Secret) []field {
+	return []field{
+		{"listen", strs(&c.Listen, false, value.listener)},
 		{"anonymous", boolean(&c.Anonymous)},
-		{"durability", choice(&c.Durability, []string{string(broker.Disk), string(broker.Memory)}, "link")},
+		{"durability", choice(&c.Durability, []string{string(broker.Disk), string(broker.Link), string(broker.Memory)})},
+		{"tls", func(v value) { v.table("[broker.tls]", tlsFields(&c.TLS)) }},
+		{"ws", func(v value) { v.table("[broker.ws]", wsFields(&c.WS)) }},
 		{"limits", func(v value) { v.table("[broker.limits]", limitFields(&c.Limits)) }},
-	}, later("tls", "ws", "user")...)
+		{"user", func(v value) { v.users(&c.Users, passwords) }},
+	}
+}
+
+// broker reads [broker].
+func (v value) broker(c *broker.Config, passwords map[string]Secret) {
+	if v.table("[broker]", brokerFields(c, passwords)) && !v.has("anonymous") {
+		c.Anonymous = len(c.Users) == 0 && !slices.ContainsFunc(c.Listen, open)
+	}
+}
+
+func tlsFields(t *broker.TLS) []field {
+	return []field{{"cert", file(&t.Cert)}, {"key", file(&t.Key)}, {"client_ca", file(&t.ClientCA)}}
+}
+
+func wsFields(w *broker.WS) []field {
+	return []field{{"origins", strs(&w.Origins, false, value.origin)}}
 }
 
 func limitFields(l *broker.Limits) []field {
-	return append([]field{
+	return []field{
 		{"clients", count(&l.Clients)},
 		{"preauth", count(&l.Preauth)},
 		{"preauth_per_address", count(&l.PreauthPerAddress)},
@@ -41,27 +56,9 @@ func limitFields(l *broker.Limits) []field {
 		{"subscriptions_per_client", count(&l.SubscriptionsPerClient)},
 		{"retained", count(&l.Retained)},
 		{"retained_bytes", size(&l.RetainedBytes, 0, most)},
+		{"memory", size(&l.Memory, 0, mostDisk)},
 		{"session_expiry", duration(&l.SessionExpiry, 0, century)},
 		{"session_queue", size(&l.SessionQueue, 0, mostDisk)},
 		{"journal", size(&l.Journal, 0, mostDisk)},
-	}, later("memory")...)
-}
-
-// address checks a "HOST:PORT".
-func (v value) address(s string) {
-	const hint = `write "HOST:PORT", such as "127.0.0.1:1883"`
-	if scheme, _, ok := strings.Cut(s, "://"); ok {
-		switch scheme {
-		case "tls", "ws", "wss", "unix":
-			v.notYet(v.node.value, fmt.Sprintf("a listener %s://", scheme), hint)
-		default:
-			v.bad(fmt.Sprintf("%q is no address to listen on", s), hint)
-		}
-		return
-	}
-	host, port, err := net.SplitHostPort(s)
-	n, bad := strconv.ParseUint(port, 10, 16)
-	if err != nil || bad != nil || strings.ContainsAny(host, " /@") || n == 0 && port != "0" {
-		v.bad(fmt.Sprintf("%q is no address to listen on", s), hint)
 	}
 }

@@ -20,8 +20,9 @@ type Config struct {
 	Files   []string        // that were read
 	Hash    string          // of the effective configuration without secrets
 
-	password Secret
-	sources  []*source
+	password      Secret            // of the uplink
+	userPasswords map[string]Secret // of the broker's users, by name
+	sources       []*source
 }
 
 // Load reads the file at path, or the default places where path is "". Files that are not at the default places are no
@@ -75,7 +76,7 @@ func load(names []string) (*Config, error) {
 // build makes the configuration of what the files hold.
 func build(sources []*source) (*Config, error) {
 	c := &check{told: map[string]bool{}, drivers: map[string]*devices.Driver{}}
-	cfg := &Config{Broker: broker.Defaults()}
+	cfg := &Config{Broker: broker.Defaults(), userPasswords: map[string]Secret{}}
 	root := &node{src: &source{}}
 	for _, src := range sources {
 		c.merge(root, src.root, "")
@@ -99,7 +100,7 @@ func build(sources []*source) (*Config, error) {
 func topFields(cfg *Config) []field {
 	return append([]field{
 		{"gateway", func(v value) { v.table("[gateway]", gatewayFields(&cfg.Gateway)) }},
-		{"broker", func(v value) { v.table("[broker]", brokerFields(&cfg.Broker)) }},
+		{"broker", func(v value) { v.broker(&cfg.Broker, cfg.userPasswords) }},
 		{"uplink", func(v value) {
 			up := uplink.Defaults()
 			if v.table("[uplink]", uplinkFields(&up, &cfg.password)) {

@@ -86,7 +86,7 @@ func (v value) devices(to *[]bridge.Config) {
 			kid.wrong("a table", "write [device.NAME] for each device")
 			continue
 		}
-		kid.id(name, kid.node.key, deviceLetters, "a-z, 0-9, _ and -")
+		kid.id(name, kid.node.key, deviceLetters, maxID, "a-z, 0-9, _ and -")
 		c := kid.device(name)
 		kid.portOnce(c, ports)
 		*to = append(*to, c)

@@ -62,6 +62,8 @@ func elsewhere(t *testing.T, text string) string {
 	for name, content := range map[string][]byte{
 		"secrets/cloud": []byte("secret\n"), "cloud/ca.pem": certificate, "cloud/device.pem": certificate,
 		"cloud/device.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+		"secrets/nodered":  []byte("secret\n"), "tls/cert.pem": certificate, "tls/clients.pem": certificate,
+		"tls/key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
 	} {
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -93,6 +95,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the example with every key in force:\n%v", err)
 	}
+	cfg.Broker.TLS, cfg.Broker.WS, cfg.Broker.Users = broker.TLS{}, broker.WS{}, nil // examples, which have no default
 	if want := broker.Defaults(); !reflect.DeepEqual(cfg.Broker, want) {
 		t.Errorf("[broker] is %+v, the defaults are %+v", cfg.Broker, want)
 	}
@@ -112,7 +115,8 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 // accepted are the tables with the keys that this version accepts.
 func accepted() map[string][]string {
 	tables := map[string][]field{
-		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}), "broker.limits": limitFields(&broker.Limits{}),
+		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}, nil), "broker.limits": limitFields(&broker.Limits{}),
+		"broker.tls": tlsFields(&broker.TLS{}), "broker.ws": wsFields(&broker.WS{}), "broker.user.NAME": userFields(&broker.User{}, &Secret{}),
 		"uplink": uplinkFields(&uplink.Config{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}),
 		"device.NAME": deviceFields(&bridge.Config{}, nil), "device.NAME.reading.READING": readingFields(&bridge.Reading{}),
 	}
@@ -134,7 +138,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 	}
 	for table, keys := range accepted() {
 		n := src.root
-		for _, name := range strings.Split(strings.NewReplacer("NAME", "air", "READING", "pm25").Replace(table), ".") {
+		for _, name := range strings.Split(strings.NewReplacer("user.NAME", "user.nodered", "NAME", "air", "READING", "pm25").Replace(table), ".") {
 			if n = n.kids[name]; n == nil {
 				t.Fatalf("%s has no table [%s]", exampleFile, table)
 			}

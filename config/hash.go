@@ -18,7 +18,7 @@ func (cfg *Config) hash() string {
 		devices[d.Name] = plainFields(reflect.ValueOf(d))
 	}
 	view := map[string]any{
-		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": plainFields(reflect.ValueOf(cfg.Broker)),
+		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": cfg.brokerView(),
 		"devices": devices, "password": cfg.password.reference(),
 	}
 	if cfg.Uplink != nil {
@@ -30,6 +30,18 @@ func (cfg *Config) hash() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])
+}
+
+func (cfg *Config) brokerView() map[string]any {
+	view := plainFields(reflect.ValueOf(cfg.Broker))
+	users := map[string]any{}
+	for name, u := range cfg.Broker.Users {
+		user := plainFields(reflect.ValueOf(u))
+		user["password"] = cfg.userPasswords[name].reference()
+		users[name] = user
+	}
+	view["Users"] = users
+	return view
 }
 
 // plainFields holds the fields of a struct that are no functions, which JSON does not have, and not zero.

@@ -49,7 +49,7 @@ func DefaultID(stateDir string) (string, error) {
 	}
 	name := filepath.Join(stateDir, idFile)
 	kept, err := os.ReadFile(name)
-	if s := strings.TrimSpace(string(kept)); err == nil && badID(s, gatewayLetters) == "" {
+	if s := strings.TrimSpace(string(kept)); err == nil && badID(s, gatewayLetters, maxID) == "" {
 		return s, nil
 	}
 	if err := keep(name, id+"\n"); err != nil {

@@ -11,14 +11,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // maxSecret is more than any password or token has, in bytes.
 const maxSecret = 64 << 10
 
-// Secret refers to a secret by "file:PATH", "env:NAME" or "cred:NAME" (a credential of systemd). It never prints, in
-// no form of formatting, encoding or logging.
+// Secret refers to a secret by "file:PATH", "env:NAME" or "cred:NAME" (a credential of systemd), or is the hash of a
+// password. It never prints, in no form of formatting, encoding or logging.
 type Secret struct {
 	ref *string // a pointer, since fmt calls no method of what stands in an unexported field
 }
@@ -43,8 +44,26 @@ func NewSecret(ref string) (Secret, error) {
 	return Secret{&ref}, nil
 }
 
+// HashedPassword makes a Secret of the hash of a password, which may stand in the configuration.
+func HashedPassword(hash string) (Secret, error) {
+	if !isHash(hash) {
+		return Secret{}, errors.New("not the hash of a password that edged knows")
+	}
+	return Secret{&hash}, nil
+}
+
+// isHash tells whether s looks like a hash: that of argon2id, and those of mosquitto's password files.
+func isHash(s string) bool {
+	return slices.ContainsFunc([]string{"$argon2id$", "$7$", "$6$"}, func(mark string) bool { return strings.HasPrefix(s, mark) })
+}
+
+func (s Secret) isHash() bool { return s.ref != nil && isHash(*s.ref) }
+
 // Read returns the secret as it is now, without the newline at its end. The error says what to do and never holds it.
 func (s Secret) Read() ([]byte, error) {
+	if s.isHash() {
+		return []byte(*s.ref), nil
+	}
 	scheme, name, _ := strings.Cut(s.reference(), ":")
 	switch scheme {
 	case "file":
@@ -65,9 +84,13 @@ func (s Secret) Read() ([]byte, error) {
 	return nil, errors.New("no secret is configured")
 }
 
+// reference is where the secret comes from, without what it is.
 func (s Secret) reference() string {
-	if s.ref == nil {
+	switch {
+	case s.ref == nil:
 		return ""
+	case s.isHash():
+		return "hash"
 	}
 	return *s.ref
 }

@@ -21,7 +21,7 @@ func uplinkFields(c *uplink.Config, password *Secret) []field {
 		{"version", version(&c.Version)},
 		{"client_id", template(&c.ClientID)},
 		{"username", template(&c.Username)},
-		{"password", secret(password)},
+		{"password", secret(password, false)},
 		{"ca", file(&c.CA)},
 		{"cert", file(&c.Cert)},
 		{"key", file(&c.Key)},
@@ -97,30 +97,6 @@ func (v value) cloud(s string) {
 		v.notYet(v.node.value, fmt.Sprintf("%q", u.Scheme+"://"), hint)
 	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
 		v.bad(fmt.Sprintf("%q is not known", u.Scheme+"://"), hint)
-	}
-}
-
-// secret reads a reference and tries whether there is a secret behind it.
-func secret(to *Secret) func(value) {
-	return func(v value) {
-		s, ok := v.text()
-		if !ok {
-			return
-		}
-		const hint = `write "file:/etc/edged/secrets/NAME", "env:NAME" or "cred:NAME"`
-		ref, err := NewSecret(s)
-		if err != nil {
-			code := BadValue
-			if !reference(s) {
-				code = PlainSecret
-			}
-			v.report(v.node, v.node.value, code, v.key, err.Error(), hint)
-			return
-		}
-		if _, err := ref.Read(); err != nil {
-			v.report(v.node, v.node.value, NoSecret, v.key, err.Error(), "")
-		}
-		*to = ref
 	}
 }
 

@@ -47,15 +47,11 @@ func TestBrokerValues(t *testing.T) {
 		{"everything", "[broker]\nlisten = [\"127.0.0.1:1883\", \"[::1]:1883\"]\nanonymous = true\ndurability = \"memory\"\n" +
 			"[broker.limits]\nclients = 10\npreauth = 11\npreauth_per_address = 12\nconnect_timeout = \"2s\"\npacket = \"1MiB\"\ntopic_levels = 8\n" +
 			"subscriptions_per_client = 9\nretained = 10\nretained_bytes = \"1MiB\"\nsession_expiry = \"1d\"\nsession_queue = \"1MiB\"\njournal = \"1GiB\"\n", nil},
-		{"listeners of other versions", "[broker]\nlisten = [\"tls://0.0.0.0:8883\", \"unix:///run/x\"]\n", []string{
-			`e.toml:2:11: broker.listen[0]: a listener tls:// is not available in this version; write "HOST:PORT", such as "127.0.0.1:1883" (E507)`,
-			`e.toml:2:33: broker.listen[1]: a listener unix:// is not available in this version; write "HOST:PORT", such as "127.0.0.1:1883" (E507)`,
-		}},
 		{"bad addresses", "[broker]\nlisten = [\"localhost\", \"localhost:mqtt\", \"tcp://localhost:1883\", \"localhost:70000\"]\n", []string{
-			`e.toml:2:11: broker.listen[0]: "localhost" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
-			`e.toml:2:24: broker.listen[1]: "localhost:mqtt" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
-			`e.toml:2:42: broker.listen[2]: "tcp://localhost:1883" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
-			`e.toml:2:66: broker.listen[3]: "localhost:70000" is no address to listen on; write "HOST:PORT", such as "127.0.0.1:1883" (E503)`,
+			`e.toml:2:11: broker.listen[0]: "localhost" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
+			`e.toml:2:24: broker.listen[1]: "localhost:mqtt" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
+			`e.toml:2:42: broker.listen[2]: "tcp://localhost:1883" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
+			`e.toml:2:66: broker.listen[3]: "localhost:70000" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
 		}},
 		{"open to the network", "[broker]\nlisten = [\n  \"127.0.0.1:1883\",\n  \"0.0.0.0:1883\", \"[::]:1884\", \":1885\"\n]\n", []string{
 			`e.toml:4:3: broker.listen[1]: "0.0.0.0:1883" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1883" (E410)`,
@@ -69,16 +65,8 @@ func TestBrokerValues(t *testing.T) {
 			`e.toml:2:10: broker.listen: must be a list of strings, not a string; such as ["127.0.0.1:1883"] (E502)`,
 		}},
 		{"durability", "[broker]\ndurability = \"disc\"\nanonymous = \"yes\"\n", []string{
-			`e.toml:2:14: broker.durability: "disc" is not known; possible: "disk", "memory" (E503)`,
+			`e.toml:2:14: broker.durability: "disc" is not known; possible: "disk", "link", "memory" (E503)`,
 			`e.toml:3:13: broker.anonymous: must be true or false, not a string (E502)`,
-		}},
-		{"durability of another version", "[broker]\ndurability = \"link\"\n", []string{
-			`e.toml:2:14: broker.durability: "link" is not available in this version; possible: "disk", "memory" (E507)`,
-		}},
-		{"tables of other versions", "[broker.tls]\ncert = \"x\"\n[broker.user.nodered]\npassword = \"geheim\"\n[broker.limits]\nmemory = \"1MiB\"\n", []string{
-			`e.toml:1:9: broker.tls: is not available in this version (E507)`,
-			`e.toml:3:9: broker.user: is not available in this version (E507)`,
-			`e.toml:6:1: broker.limits.memory: is not available in this version (E507)`,
 		}},
 		{"bare numbers", "[broker.limits]\nconnect_timeout = 10\npacket = 4096\n", []string{
 			`e.toml:2:19: broker.limits.connect_timeout: must be a duration such as "30s", not an integer; did you mean "10s"? (E502)`,
