@@ -60,16 +60,17 @@ type Broker struct {
 	// routing is held by who publishes, from finding the route until all have the message, and exclusively by who changes
 	// a subscription: so nothing comes after UNSUBACK, and a new subscriber gets what is retained in one way or the other,
 	// once.
-	routing  sync.RWMutex
-	setup    setup
-	commits  commits
-	output   atomic.Int64 // bytes that connections have not taken yet
-	counters statistics.Counters
-	sys      sys
-	refused  refusals
-	alarms   alarms
-	trim     chan struct{} // holds one: there may be segments to give back
-	workers  sync.WaitGroup
+	routing   sync.RWMutex
+	setup     setup
+	commits   commits
+	lingering atomic.Int32 // connections that wait for their clients to read why they end
+	output    atomic.Int64 // bytes that connections have not taken yet
+	counters  statistics.Counters
+	sys       sys
+	refused   refusals
+	alarms    alarms
+	trim      chan struct{} // holds one: there may be segments to give back
+	workers   sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	sessions  map[string]*session.Session

@@ -37,6 +37,7 @@ type conn struct {
 
 	version   byte          // from CONNECT on
 	maxSize   int           // largest packet that the client takes, 0: any
+	noTexts   bool          // it wants no reason strings
 	keepAlive time.Duration // 0: none
 	lastRead  atomic.Int64  // Unix nanoseconds
 	held      atomic.Bool   // its reader waits for the disk
@@ -49,15 +50,17 @@ type conn struct {
 	dirty   bool // somebody is going to flush
 	writing bool
 	closing bool // close once the output is written
+	lingers bool // once closing, it is closed by the reader
 	closed  bool
 	more    bool // the session waits for room in the output
 	acks    []dueAck
 	ackRoom chan struct{} // holds one: there are fewer acks
 	listed  bool          // for the next commit
 	gated   bool          // its session waits for the next commit
+	given   outAliases    // of the topics that it got
 
 	// of the reader
-	aliases  []string // MQTT 5: topics by alias - 1
+	aliases  inAliases
 	inbound  wire.Inbound
 	props    []byte
 	scratch  publication
@@ -142,8 +145,13 @@ func (c *conn) send(r *session.Round, p []byte) {
 
 // Publish is [session.Sink].
 func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bool {
-	if c.maxSize > 0 && wire.PublishSize(m, c.version, d.QoS, d.SubIDs) > c.maxSize {
-		return false
+	aliasFits := true
+	if c.maxSize > 0 {
+		size := wire.PublishSize(m, c.version, d.QoS, d.SubIDs)
+		if size > c.maxSize {
+			return false
+		}
+		aliasFits = size+wire.AliasSize <= c.maxSize
 	}
 	now := int64(0)
 	if m.Expires > 0 {
@@ -153,7 +161,11 @@ func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bo
 	defer c.mu.Unlock()
 	if !c.closed && !c.closing {
 		n := len(c.out)
-		c.out = wire.AppendPublish(c.out, m, c.version, d.QoS, d.ID, d.Dup, d.Retain, d.SubIDs, now)
+		if alias, known := c.given.of(m.Topic, aliasFits); alias > 0 {
+			c.out = wire.AppendAliased(c.out, m, alias, known, d.QoS, d.ID, d.Dup, d.Retain, d.SubIDs, now)
+		} else {
+			c.out = wire.AppendPublish(c.out, m, c.version, d.QoS, d.ID, d.Dup, d.Retain, d.SubIDs, now)
+		}
 		c.sent.Packets++
 		c.sent.Publishes++
 		c.sent.Payload += uint64(len(m.Payload))

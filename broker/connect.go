@@ -5,7 +5,6 @@ package broker
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"math"
 	"time"
 
 	"edged/broker/session"
@@ -41,8 +40,11 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 		c.b.log.Warn("a client was refused", "code", "E402", "peer", c.peer(), "client_id", p.ClientID)
 		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
 	}
-	c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
-	c.maxSize = int(p.MaximumPacketSize)
+	c.maxSize, c.noTexts, c.given = int(p.MaximumPacketSize), p.NoProblemInfo, newOutAliases(p.TopicAliasMaximum)
+	ack := c.accept(p, assigned)
+	if ack == nil {
+		return &wire.Fault{Code: wire.TooLarge, Text: "CONNACK is longer than the client takes"}
+	}
 	unlock := c.b.setup.lock(p.ClientID)
 	defer unlock()
 	if code := c.b.enlist(c, p.ClientID); code != 0 {
@@ -51,7 +53,7 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 	if err := c.nc.SetDeadline(time.Time{}); err != nil {
 		return goodbye()
 	}
-	c.begin(p, assigned)
+	c.begin(p, ack)
 	return nil
 }
 
@@ -102,7 +104,7 @@ func (b *Broker) enlist(c *conn, clientID string) (code byte) {
 }
 
 // begin attaches the connection to its session. The set-up lock of the client identifier is held.
-func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
+func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 	b := c.b
 	s := b.find(p.ClientID)
 	if s != nil {
@@ -113,18 +115,8 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 		b.end(&c.scratch, s)
 		s = nil
 	}
-	expiry := b.expiry(p.SessionExpiry)
-	if p.Level < 5 {
-		expiry = 0
-		if !p.Clean {
-			expiry = b.expiry(math.MaxUint32)
-		}
-	}
-	if p.Level == 5 && expiry < p.SessionExpiry {
-		b.counters.Hit(statistics.SessionExpiry)
-	}
-	present := s != nil
-	if s == nil {
+	expiry := b.expiry(p)
+	if ack.SessionPresent = s != nil; s == nil {
 		s = b.create(p.ClientID, c.who.User(), expiry > 0)
 	}
 
@@ -138,28 +130,11 @@ func (c *conn) begin(p *wire.ConnectPacket, assigned string) {
 	s.Attach(c, session.Window(p.ReceiveMaximum))
 	c.standing.Store(s)
 	b.recordSoon(s)
-	c.send(&c.scratch.round, c.connack(p, present, assigned, expiry))
+	c.send(&c.scratch.round, wire.AppendConnack(nil, ack, p.Level))
 	for _, id := range s.Released() {
 		c.answer(wire.Pubrel, id, 0, s.Said())
 	}
 	s.Pump(&c.scratch.round)
-}
-
-func (c *conn) connack(p *wire.ConnectPacket, present bool, assigned string, expiry uint32) []byte {
-	a := wire.ConnackPacket{SessionPresent: present}
-	if p.Level == 5 {
-		a.AssignedClientID, a.TopicAliasMaximum, a.ReceiveMaximum = assigned, aliasMax, receiveMax
-		a.MaximumPacketSize = uint32(c.b.limits().Packet)
-		if expiry != p.SessionExpiry {
-			a.SessionExpiry = &expiry
-		}
-	}
-	return wire.AppendConnack(nil, &a, p.Level)
-}
-
-// expiry bounds how long a session may outlive its connection, in seconds.
-func (b *Broker) expiry(asked uint32) uint32 {
-	return uint32(min(int64(asked), int64(b.limits().SessionExpiry/time.Second), math.MaxUint32))
 }
 
 // recordSoon writes the session's record, later when the disk takes none. The session is locked.
@@ -208,11 +183,7 @@ func (b *Broker) fence(r *session.Round, c *conn, reason byte) {
 	c.in.Lock()
 	c.gone = true
 	c.in.Unlock()
-	var bye []byte
-	if c.version == 5 && c.standing.Load() != nil {
-		bye = farewell(reason)
-	}
-	c.closeAfter(r, bye)
+	c.closeAfter(r, c.farewell(reason, ""))
 }
 
 // leave is what the end of a connection means for its session: the will, now or later, and the end of a session that

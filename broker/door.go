@@ -57,7 +57,10 @@ func (b *Broker) serve(ctx context.Context, c *conn) {
 	c.mu.Lock()
 	c.cancel = cancel
 	c.mu.Unlock()
-	defer b.ended(c)
+	defer func() {
+		b.ended(c)
+		c.linger(ctx)
+	}()
 	b.contain("a connection", func() {
 		if !b.enter(c) {
 			return
@@ -149,7 +152,7 @@ func (b *Broker) ended(c *conn) {
 		b.settleEnd(c, died)
 	})
 	c.mu.Lock()
-	if !c.writing || !c.closing { // else what is written last goes out first
+	if !c.lingers && (!c.writing || !c.closing) { // else what is written last goes out first
 		c.shut()
 	}
 	c.mu.Unlock()

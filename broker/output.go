@@ -70,7 +70,7 @@ func (c *conn) next() []byte {
 	}
 	c.writing = false
 	if c.closing {
-		c.shut()
+		c.endOutput()
 	}
 	return nil
 }

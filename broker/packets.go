@@ -14,12 +14,8 @@ import (
 	"edged/mqtt/wire"
 )
 
-// aliasMax is how many topic aliases a client may use, receiveMax how many messages of QoS 1 and 2 it may have under way
-// to us in MQTT 5.
-const (
-	aliasMax   = 32
-	receiveMax = 1000
-)
+// receiveMax is how many messages of QoS 1 and 2 a client of MQTT 5 may have under way to us.
+const receiveMax = 1000
 
 // handle carries out one packet.
 func (c *conn) handle(ctx context.Context, h byte, body []byte) *wire.Fault {
@@ -75,7 +71,7 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	}
 	c.received.Publishes++
 	c.received.Payload += uint64(len(m.Payload))
-	if f := c.resolveAlias(m); f != nil {
+	if f := c.aliases.resolve(m); f != nil {
 		return f
 	}
 	if bytes.Count(m.Topic, []byte{'/'}) >= b.limits().TopicLevels {
@@ -90,12 +86,15 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	if m.QoS == 1 && c.version == 5 && c.unreleased(s) >= receiveMax {
 		return c.tooManyUnderWay()
 	}
-	var pos journal.Pos
-	if refused == 0 {
-		pos = b.publish(&c.scratch, &m.Message, m.Topic, s, 0)
+	if refused != 0 {
+		if m.QoS > 0 {
+			c.answerRefused(wire.Puback, m, refused)
+		}
+		return nil
 	}
+	pos := b.publish(&c.scratch, &m.Message, m.Topic, s, 0)
 	if m.QoS > 0 {
-		c.answer(wire.Puback, m.ID, refused, pos)
+		c.answer(wire.Puback, m.ID, c.scratch.outcome(), pos)
 	}
 	return nil
 }
@@ -113,7 +112,7 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		return c.tooManyUnderWay()
 	}
 	if refused != 0 && c.version == 5 { // this PUBREC ends it (4.3.3)
-		c.answer(wire.Pubrec, m.ID, refused, 0)
+		c.answerRefused(wire.Pubrec, m, refused)
 		return nil
 	}
 	id := m.ID
@@ -123,11 +122,12 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		s.AddInbound(m.ID)
 		s.Unlock()
 	}
-	var pos journal.Pos
-	if refused == 0 {
-		pos = c.b.publish(&c.scratch, &m.Message, m.Topic, s, id)
+	if refused != 0 {
+		c.answer(wire.Pubrec, m.ID, 0, 0)
+		return nil
 	}
-	c.answer(wire.Pubrec, m.ID, 0, pos)
+	pos := c.b.publish(&c.scratch, &m.Message, m.Topic, s, id)
+	c.answer(wire.Pubrec, m.ID, c.scratch.outcome(), pos)
 	return nil
 }
 
@@ -135,6 +135,18 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 func (c *conn) answer(kind byte, id uint16, reason byte, pos journal.Pos) {
 	var p [8]byte
 	c.acknowledge(&c.scratch.round, pos, wire.AppendAck(p[:0], kind, id, reason, c.version))
+}
+
+// answerRefused acknowledges a message that is not carried out: MQTT 5 is told why, by a text too unless the client wants
+// none.
+func (c *conn) answerRefused(kind byte, m *wire.Inbound, reason byte) {
+	if !c.noTexts {
+		if p := wire.AppendRefusal(nil, kind, m.ID, reason, refusalText(reason, m.Retain), c.version); c.fits(p) {
+			c.acknowledge(&c.scratch.round, 0, p)
+			return
+		}
+	}
+	c.answer(kind, m.ID, reason, 0)
 }
 
 func (c *conn) tooManyUnderWay() *wire.Fault {
@@ -155,27 +167,6 @@ func (c *conn) unreleased(s *session.Session) int {
 		}
 	}
 	return n
-}
-
-func (c *conn) resolveAlias(m *wire.Inbound) *wire.Fault {
-	if m.Alias == 0 {
-		return nil
-	}
-	if m.Alias > aliasMax {
-		return &wire.Fault{Code: wire.AliasInvalid, Text: "topic alias"}
-	}
-	if c.aliases == nil {
-		c.aliases = make([]string, aliasMax)
-	}
-	if len(m.Topic) > 0 {
-		c.aliases[m.Alias-1] = string(m.Topic)
-		return nil
-	}
-	if c.aliases[m.Alias-1] == "" {
-		return &wire.Fault{Code: wire.ProtocolError, Text: "unknown topic alias"}
-	}
-	m.Topic = []byte(c.aliases[m.Alias-1])
-	return nil
 }
 
 // onAck takes PUBACK, PUBREC, PUBREL and PUBCOMP.
@@ -225,6 +216,9 @@ func (c *conn) onSubscribe(s *session.Session, body []byte) *wire.Fault {
 	}
 	var retained []grant
 	codes := make([]byte, 0, len(p.Filters))
+	if !c.fits(wire.AppendSuback(nil, p.ID, codes[:len(p.Filters)], c.version)) {
+		return answerTooLarge()
+	}
 	for _, x := range p.Filters {
 		code, group, had := c.admitFilter(s, x, p.SubscriptionID)
 		codes = append(codes, code)
@@ -281,6 +275,9 @@ func (c *conn) onUnsubscribe(s *session.Session, body []byte) *wire.Fault {
 		return f
 	}
 	codes := make([]byte, 0, len(p.Filters))
+	if !c.fits(wire.AppendUnsuback(nil, p.ID, codes[:len(p.Filters)], c.version)) {
+		return answerTooLarge()
+	}
 	s.Lock()
 	for _, filter := range p.Filters {
 		code := byte(wire.NoSubscription)
@@ -300,6 +297,11 @@ func (c *conn) onUnsubscribe(s *session.Session, body []byte) *wire.Fault {
 	return nil
 }
 
+// answerTooLarge is for a client that asks for more at once than it takes an answer to.
+func answerTooLarge() *wire.Fault {
+	return &wire.Fault{Code: wire.TooLarge, Text: "the answer is longer than the client's Maximum Packet Size"}
+}
+
 func (c *conn) onDisconnect(s *session.Session, body []byte) *wire.Fault {
 	p, f := wire.DecodeDisconnect(body, c.version)
 	if f != nil {
@@ -311,7 +313,7 @@ func (c *conn) onDisconnect(s *session.Session, body []byte) *wire.Fault {
 			s.Unlock()
 			return &wire.Fault{Code: wire.ProtocolError, Text: "session expiry raised from 0"}
 		}
-		s.Expiry = c.b.expiry(*p.SessionExpiry)
+		s.Expiry = c.b.bounded(*p.SessionExpiry)
 		s.Unlock()
 	}
 	c.orderly = p.Reason == wire.Success

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"time"
 
 	"edged/broker/statistics"
@@ -63,6 +64,11 @@ func (c *conn) read(ctx context.Context) {
 // packets handles the whole packets in p and tells how many bytes they are, and how many the next has, if that is known.
 func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.Fault) {
 	c.waited = false
+	if len(p) > 0 && p[0]>>4 == wire.Publish {
+		// What became readable at the same moment is handed to us in an order of its own. A client that subscribed just
+		// before another publishes goes first.
+		runtime.Gosched()
+	}
 	for used < len(p) {
 		h, body, size, whole, f := wire.Frame(p[used:])
 		switch {
@@ -102,27 +108,6 @@ func resize(buf []byte, w, n, need int) []byte {
 	}
 	return buf
 }
-
-// goodbye only ends the connection, without a word.
-func goodbye() *wire.Fault { return &wire.Fault{Text: ""} }
-
-// refuse ends the connection for a fault, with a DISCONNECT where MQTT 5 has one.
-func (c *conn) refuse(f *wire.Fault) {
-	r := &c.scratch.round
-	var bye []byte
-	if f.Text != "" {
-		c.b.log.Debug("connection closed", "peer", c.peer(), "why", f)
-		if c.version == 5 && c.standing.Load() != nil && f.Code != 0 {
-			bye = farewell(f.Code)
-		}
-	}
-	r.Flush()
-	c.closeAfter(r, bye)
-	r.Flush()
-}
-
-// farewell is the DISCONNECT of MQTT 5 with a reason.
-func farewell(reason byte) []byte { return []byte{wire.Disconnect << 4, 1, reason} }
 
 // hold waits, before a QoS 1 or 2 message is handled, while the journal takes no more, or too many acknowledgements wait.
 // What was made so far goes out first. It waits once per read.

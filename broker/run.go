@@ -96,11 +96,7 @@ func (b *Broker) sweepConns(crowded int) int {
 	}
 	var r session.Round
 	for _, c := range late {
-		var bye []byte
-		if c.version == 5 {
-			bye = farewell(wire.KeepAliveTimeout)
-		}
-		c.closeAfter(&r, bye)
+		c.closeAfter(&r, c.farewell(wire.KeepAliveTimeout, ""))
 	}
 	r.Flush()
 	return crowded
@@ -167,19 +163,17 @@ func (b *Broker) stop() {
 		all = append(all, c)
 	}
 	b.mu.Unlock()
-	for _, c := range all { // nobody says anything from here on
+	for _, c := range all { // nobody says anything from here on, but CONNECT, which is refused
 		c.in.Lock()
-		c.gone = true
+		c.gone = c.standing.Load() != nil
 		c.in.Unlock()
 	}
 	b.contain("the last wills", func() { b.lastWills(all) })
 	var r session.Round
 	for _, c := range all {
-		var bye []byte
-		if c.version == 5 && c.standing.Load() != nil {
-			bye = farewell(wire.ServerShuttingDown)
+		if c.standing.Load() != nil {
+			c.closeAfter(&r, c.farewell(wire.ServerShuttingDown, ""))
 		}
-		c.closeAfter(&r, bye)
 	}
 	r.Flush()
 	b.awaitLastWords(all)

@@ -37,7 +37,7 @@ func (x Shared[S]) Pick(connected func(S) bool) (t Target[S], ok bool) {
 	if len(x.members) == 0 {
 		return t, false
 	}
-	first := int(x.turn.Add(1) % uint32(len(x.members)))
+	first := int((x.turn.Add(1) - 1) % uint32(len(x.members)))
 	for i := range x.members {
 		if m := x.members[(first+i)%len(x.members)]; connected(m.Subscriber) {
 			return m, true

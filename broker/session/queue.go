@@ -185,7 +185,7 @@ func (s *Session) Pump(r *Round) {
 		it := &s.queue[i]
 		switch {
 		case it.N > 0 && s.passed(it.N):
-		case it.m.Expires > 0 && it.m.Expires <= now, !s.env.MayRead(s, it.m.Topic):
+		case it.m.Expires > 0 && it.m.Expires <= now && !s.finish(it), !s.env.MayRead(s, it.m.Topic):
 			if it.N > 0 {
 				s.sent = max(s.sent, it.N+1)
 				s.settled(it.N)
@@ -202,6 +202,10 @@ func (s *Session) Pump(r *Round) {
 		s.feed()
 	}
 }
+
+// finish tells whether the client has begun with a QoS 2 message: then it gets it again however old it is, for to it the
+// packet identifier is that message until PUBREL [MQTT-4.3.3-7].
+func (s *Session) finish(it *item) bool { return it.QoS == 2 && it.N < s.everSent }
 
 // popQueue takes the first n items off the queue.
 func (s *Session) popQueue(n int) {

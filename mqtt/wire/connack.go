@@ -22,6 +22,7 @@ type ConnackPacket struct {
 	TopicAliasMaximum uint16
 	Reason            string
 	ServerKeepAlive   *uint16 // seconds; nil: as the client asked
+	ResponseInfo      string  // what response topics may begin with
 	NoWildcards       bool
 	NoSubIDs          bool
 	NoShared          bool
@@ -37,7 +38,8 @@ func AppendConnack(b []byte, p *ConnackPacket, version byte) []byte {
 	if version == 5 {
 		pr := &pk.Properties
 		pr.ReceiveMaximum, pr.MaximumPacketSize, pr.TopicAliasMaximum = p.ReceiveMaximum, p.MaximumPacketSize, p.TopicAliasMaximum
-		pr.AssignedClientID, pr.ReasonString = p.AssignedClientID, p.Reason
+		pr.AssignedClientID, pr.ReasonString, pr.ResponseInfo = p.AssignedClientID, p.Reason, p.ResponseInfo
+		pk.Mods.AllowResponseInfo = true // else it is dropped
 		pr.RetainAvailableFlag, pr.WildcardSubAvailableFlag = p.NoRetain, p.NoWildcards
 		pr.SubIDAvailableFlag, pr.SharedSubAvailableFlag = p.NoSubIDs, p.NoShared
 		if p.SessionExpiry != nil {
@@ -73,7 +75,7 @@ func DecodeConnack(body []byte, version byte) (*ConnackPacket, *Fault) {
 		SessionPresent: pk.SessionPresent && version > 3, Code: pk.ReasonCode,
 		ReceiveMaximum: pr.ReceiveMaximum, MaximumPacketSize: pr.MaximumPacketSize,
 		TopicAliasMaximum: pr.TopicAliasMaximum, AssignedClientID: strings.Clone(pr.AssignedClientID),
-		Reason:   strings.Clone(pr.ReasonString),
+		Reason: strings.Clone(pr.ReasonString), ResponseInfo: strings.Clone(pr.ResponseInfo),
 		NoRetain: pr.RetainAvailableFlag && pr.RetainAvailable == 0,
 		NoShared: pr.SharedSubAvailableFlag && pr.SharedSubAvailable == 0,
 		NoSubIDs: pr.SubIDAvailableFlag && pr.SubIDAvailable == 0, NoWildcards: pr.WildcardSubAvailableFlag && pr.WildcardSubAvailable == 0,

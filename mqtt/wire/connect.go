@@ -50,6 +50,7 @@ type ConnectPacket struct {
 	TopicAliasMaximum uint16
 	AuthMethod        string
 	NoProblemInfo     bool // the client wants no reason strings
+	WantsResponseInfo bool // it asks where it may have answers sent to
 }
 
 // DecodeConnect validates a whole CONNECT and decodes it into a packet that owns its bytes. Of one whose level we do not
@@ -69,8 +70,9 @@ func DecodeConnect(h byte, body []byte) (*ConnectPacket, *Fault) {
 		HasUser: c.UsernameFlag, User: string(c.Username), HasPassword: c.PasswordFlag,
 		SessionExpiry: pr.SessionExpiryInterval, ReceiveMaximum: pr.ReceiveMaximum,
 		MaximumPacketSize: pr.MaximumPacketSize, TopicAliasMaximum: pr.TopicAliasMaximum,
-		AuthMethod:    strings.Clone(pr.AuthenticationMethod),
-		NoProblemInfo: pr.RequestProblemInfoFlag && pr.RequestProblemInfo == 0,
+		AuthMethod:        strings.Clone(pr.AuthenticationMethod),
+		NoProblemInfo:     pr.RequestProblemInfoFlag && pr.RequestProblemInfo == 0,
+		WantsResponseInfo: pr.RequestResponseInfo == 1,
 	}
 	// packets.ConnectValidate refuses an empty password and an empty will payload, both of them legal (3.1.3.5: "0 to
 	// 65,535 bytes"; 3.1.3.4: "zero length"), so it isn't asked.
@@ -211,7 +213,7 @@ func AppendConnect(b []byte, p *ConnectPacket) []byte {
 			SessionExpiryInterval: p.SessionExpiry, SessionExpiryIntervalFlag: p.SessionExpiry > 0,
 			ReceiveMaximum: p.ReceiveMaximum, MaximumPacketSize: p.MaximumPacketSize,
 			TopicAliasMaximum: p.TopicAliasMaximum, AuthenticationMethod: p.AuthMethod,
-			RequestProblemInfoFlag: p.NoProblemInfo,
+			RequestProblemInfoFlag: p.NoProblemInfo, RequestResponseInfo: flagByte(p.WantsResponseInfo),
 		},
 		Mods: packets.Mods{AllowResponseInfo: true}, // else a will's response topic and correlation data are dropped
 	}
@@ -224,6 +226,13 @@ func AppendConnect(b []byte, p *ConnectPacket) []byte {
 		c.WillProperties = willProperties(w)
 	}
 	return encoded(b, pk.ConnectEncode)
+}
+
+func flagByte(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // willProperties gives the encoder the properties of a will as it wants them. Props that are not valid are left out.

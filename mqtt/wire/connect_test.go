@@ -43,7 +43,7 @@ func TestDecodeConnect(t *testing.T) {
 		},
 		{
 			name: "properties", h: 0x10, body: "\x00\x04MQTT\x05\x02\x00\x00\x1b\x11\x00\x00\x0e\x10\x21\x00\x14\x27\x00\x01\x00\x00\x22\x00\x0a\x17\x00\x19\x01\x15\x00\x04SCRA\x00\x01a",
-			want: wire.ConnectPacket{Level: 5, Clean: true, ClientID: "a", SessionExpiry: 3600, ReceiveMaximum: 20, MaximumPacketSize: 65536, TopicAliasMaximum: 10, NoProblemInfo: true, AuthMethod: "SCRA"},
+			want: wire.ConnectPacket{Level: 5, Clean: true, ClientID: "a", SessionExpiry: 3600, ReceiveMaximum: 20, MaximumPacketSize: 65536, TopicAliasMaximum: 10, NoProblemInfo: true, WantsResponseInfo: true, AuthMethod: "SCRA"},
 		},
 		{
 			name: "will properties", h: 0x10, body: "\x00\x04MQTT\x05\x04\x00\x00\x00\x00\x01a\x13\x18\x00\x00\x00\x05\x01\x01\x02\x00\x00\x00\x09\x26\x00\x01k\x00\x01v\x00\x01t\x00\x01p",
@@ -106,6 +106,7 @@ func TestAppendConnectIsReadBack(t *testing.T) {
 	}
 	five := full(5)
 	five.SessionExpiry, five.ReceiveMaximum, five.MaximumPacketSize, five.NoProblemInfo = 3600, 20, 1<<20, true
+	five.WantsResponseInfo = true
 	five.Will.Delay, five.Will.Life = 5, 60
 	five.Will.Props = []byte("\x01\x01\x03\x00\x01c\x08\x00\x01r\x09\x00\x01x\x26\x00\x01k\x00\x01v")
 	empty := &wire.ConnectPacket{Level: 5, Will: &wire.WillPacket{Message: wire.Message{Topic: "t", Payload: []byte{}}}, HasPassword: true, Password: []byte{}}
@@ -139,7 +140,7 @@ func TestConnack(t *testing.T) {
 	full := &wire.ConnackPacket{
 		SessionPresent: true, SessionExpiry: new(uint32(9)), ReceiveMaximum: 20, MaximumQoS: new(byte(1)), NoRetain: true,
 		MaximumPacketSize: 1000, AssignedClientID: "id", TopicAliasMaximum: 10, Reason: "because", ServerKeepAlive: new(uint16(0)),
-		NoWildcards: true, NoSubIDs: true, NoShared: true,
+		NoWildcards: true, NoSubIDs: true, NoShared: true, ResponseInfo: "response/id",
 	}
 	for _, c := range []struct {
 		name    string

@@ -116,6 +116,23 @@ func (p *Inbound) readProperties(b []byte, server bool, now int64, scratch []byt
 // identifiers of its subscriptions. now is Unix seconds. The topic is valid and the whole is not longer than
 // [MaxLength], see [PublishSize].
 func AppendPublish(b []byte, m *Message, version, qos byte, id uint16, dup, retain bool, subIDs []uint32, now int64) []byte {
+	return appendPublish(b, m, m.Topic, 0, version, qos, id, dup, retain, subIDs, now)
+}
+
+// AppendAliased is [AppendPublish] in MQTT 5 with a topic alias, 1 to 65,535. The receiver learns what it stands for,
+// unless it knows that: then the topic is left out.
+func AppendAliased(b []byte, m *Message, alias uint16, known bool, qos byte, id uint16, dup, retain bool, subIDs []uint32, now int64) []byte {
+	topic := m.Topic
+	if known {
+		topic = ""
+	}
+	return appendPublish(b, m, topic, alias, 5, qos, id, dup, retain, subIDs, now)
+}
+
+// AliasSize is how much longer a topic alias makes a PUBLISH that names the topic too, at most: both lengths may grow.
+const AliasSize = 3 + 2
+
+func appendPublish(b []byte, m *Message, topic string, alias uint16, version, qos byte, id uint16, dup, retain bool, subIDs []uint32, now int64) []byte {
 	h := byte(Publish<<4) | qos<<1
 	if dup {
 		h |= 8
@@ -123,14 +140,17 @@ func AppendPublish(b []byte, m *Message, version, qos byte, id uint16, dup, reta
 	if retain {
 		h |= 1
 	}
-	n, props := publishLength(m, version, qos, subIDs)
+	n, props := publishLength(m, topic, alias, version, qos, subIDs)
 	b = AppendLength(append(b, h), n)
-	b = append(append(b, byte(len(m.Topic)>>8), byte(len(m.Topic))), m.Topic...)
+	b = append(append(b, byte(len(topic)>>8), byte(len(topic))), topic...)
 	if qos > 0 {
 		b = append(b, byte(id>>8), byte(id))
 	}
 	if version == 5 {
 		b = AppendLength(b, props)
+		if alias > 0 {
+			b = append(b, propAlias, byte(alias>>8), byte(alias))
+		}
 		if m.Expires > 0 {
 			b = binary.BigEndian.AppendUint32(append(b, propExpiry), uint32(max(m.Expires-now, 1)))
 		}
@@ -144,13 +164,13 @@ func AppendPublish(b []byte, m *Message, version, qos byte, id uint16, dup, reta
 
 // PublishSize is how many bytes [AppendPublish] would append, to be compared with a Maximum Packet Size.
 func PublishSize(m *Message, version, qos byte, subIDs []uint32) int {
-	n, _ := publishLength(m, version, qos, subIDs)
+	n, _ := publishLength(m, m.Topic, 0, version, qos, subIDs)
 	return 1 + lengthSize(n) + n
 }
 
 // publishLength returns the remaining length and, of that, the properties.
-func publishLength(m *Message, version, qos byte, subIDs []uint32) (n, props int) {
-	n = 2 + len(m.Topic) + len(m.Payload)
+func publishLength(m *Message, topic string, alias uint16, version, qos byte, subIDs []uint32) (n, props int) {
+	n = 2 + len(topic) + len(m.Payload)
 	if qos > 0 {
 		n += 2
 	}
@@ -158,6 +178,9 @@ func publishLength(m *Message, version, qos byte, subIDs []uint32) (n, props int
 		return n, 0
 	}
 	props = len(m.Props)
+	if alias > 0 {
+		props += 3
+	}
 	if m.Expires > 0 {
 		props += 5
 	}

@@ -131,6 +131,31 @@ func TestAppendPublishIsReadBack(t *testing.T) {
 	}
 }
 
+func TestAppendAliasedIsReadBack(t *testing.T) {
+	m := &wire.Message{Topic: "edged/gw/dev/air/data", Payload: make([]byte, 80), Props: []byte("\x03\x00\x02ct"), Expires: 1060}
+	for _, known := range []bool{false, true} {
+		b := wire.AppendAliased(nil, m, 300, known, 1, 7, true, true, []uint32{1}, 1000)
+		if n := wire.PublishSize(m, 5, 1, []uint32{1}); len(b) > n+wire.AliasSize {
+			t.Errorf("%d bytes, %d without an alias", len(b), n)
+		}
+		h, body, size, _, f := wire.Frame(b)
+		if f != nil || size != len(b) {
+			t.Fatalf("framed as %d of %d bytes, %v", size, len(b), f)
+		}
+		var p wire.Inbound
+		if f := wire.ReadPublish(h, body, 5, true, 2000, nil, &p); f != nil {
+			t.Fatal(f)
+		}
+		want := m.Topic
+		if known {
+			want = ""
+		}
+		if string(p.Topic) != want || p.Alias != 300 || len(p.Payload) != 80 || p.ID != 7 || p.QoS != 1 || !p.Dup || !p.Retain || p.Expires != 2060 || !bytes.Equal(p.Props, m.Props) {
+			t.Errorf("known %t: read back %+v", known, p)
+		}
+	}
+}
+
 func TestAppendPublishOfWhatHasExpired(t *testing.T) {
 	b := wire.AppendPublish(nil, &wire.Message{Topic: "a", Expires: 10}, 5, 0, 0, false, false, nil, 99)
 	if want := []byte("\x30\x09\x00\x01a\x05\x02\x00\x00\x00\x01"); !bytes.Equal(b, want) {
