@@ -88,7 +88,7 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	}
 	if refused != 0 {
 		if m.QoS > 0 {
-			c.answerRefused(wire.Puback, m, refused)
+			c.answer(wire.Puback, m.ID, refused, 0)
 		}
 		return nil
 	}
@@ -112,7 +112,7 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		return c.tooManyUnderWay()
 	}
 	if refused != 0 && c.version == 5 { // this PUBREC ends it (4.3.3)
-		c.answerRefused(wire.Pubrec, m, refused)
+		c.answer(wire.Pubrec, m.ID, refused, 0)
 		return nil
 	}
 	id := m.ID
@@ -135,18 +135,6 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 func (c *conn) answer(kind byte, id uint16, reason byte, pos journal.Pos) {
 	var p [8]byte
 	c.acknowledge(&c.scratch.round, pos, wire.AppendAck(p[:0], kind, id, reason, c.version))
-}
-
-// answerRefused acknowledges a message that is not carried out: MQTT 5 is told why, by a text too unless the client wants
-// none.
-func (c *conn) answerRefused(kind byte, m *wire.Inbound, reason byte) {
-	if !c.noTexts {
-		if p := wire.AppendRefusal(nil, kind, m.ID, reason, refusalText(reason, m.Retain), c.version); c.fits(p) {
-			c.acknowledge(&c.scratch.round, 0, p)
-			return
-		}
-	}
-	c.answer(kind, m.ID, reason, 0)
 }
 
 func (c *conn) tooManyUnderWay() *wire.Fault {

@@ -75,17 +75,6 @@ func (b *Broker) refuse(why refusal, s *session.Session, topic string) {
 	}
 }
 
-// refusalText says to the publisher why its message is not carried out.
-func refusalText(reason byte, retain bool) string {
-	if reason != wire.NotAuthorized {
-		return ""
-	}
-	if retain {
-		return "no right to publish this topic, or to retain it (E402, E406)"
-	}
-	return "no right to publish this topic (E402)"
-}
-
 // refuses tells whether a PUBLISH may not be carried out: the reason code, or 0.
 func (b *Broker) refuses(who authority.Client, s *session.Session, m *wire.Inbound) (reason byte) {
 	if m.Topic[0] != '$' && (len(b.opts.NoRetain) == 0 || !m.Retain) && who.MayDoAll() {

@@ -65,7 +65,6 @@ const (
 	propAuthMethod = 21
 	propAuthData   = 22
 	propWillDelay  = 24
-	propReason     = 31
 	propAlias      = 35
 )
 
@@ -84,12 +83,12 @@ var properties = [...]property{
 	propAuthData:   {shape: binaryData, in: conn | connack | auths},
 	23:             {shape: one, in: conn, hi: 1}, // request problem information
 	propWillDelay:  {shape: four, in: will},
-	25:             {shape: one, in: conn, hi: 1},            // request response information
-	26:             {shape: text, in: connack},               // response information
-	28:             {shape: text, in: connack | discs&^disc}, // server reference
-	propReason:     {shape: text, in: connack | acks | subAcks | discs | auths},
-	33:             {shape: two, in: conn | connack, lo: 1}, // receive maximum
-	34:             {shape: two, in: conn | connack},        // topic alias maximum
+	25:             {shape: one, in: conn, hi: 1},                               // request response information
+	26:             {shape: text, in: connack},                                  // response information
+	28:             {shape: text, in: connack | discs&^disc},                    // server reference
+	31:             {shape: text, in: connack | acks | subAcks | discs | auths}, // reason string
+	33:             {shape: two, in: conn | connack, lo: 1},                     // receive maximum
+	34:             {shape: two, in: conn | connack},                            // topic alias maximum
 	propAlias:      {shape: two, in: pubs, lo: 1},
 	36:             {shape: one, in: connack, hi: 1}, // maximum QoS
 	37:             {shape: one, in: connack, hi: 1}, // retain available

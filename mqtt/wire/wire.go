@@ -105,17 +105,6 @@ func AppendAck(b []byte, kind byte, id uint16, reason, version byte) []byte {
 	return append(b, h, 3, byte(id>>8), byte(id), reason)
 }
 
-// AppendRefusal is [AppendAck] with a reason and, in MQTT 5, a text that says why.
-func AppendRefusal(b []byte, kind byte, id uint16, reason byte, text string, version byte) []byte {
-	if version < 5 || text == "" {
-		return AppendAck(b, kind, id, reason, version)
-	}
-	props := 3 + len(text)
-	b = AppendLength(append(b, kind<<4), 3+lengthSize(props)+props)
-	b = AppendLength(append(b, byte(id>>8), byte(id), reason), props)
-	return append(append(b, propReason, byte(len(text)>>8), byte(len(text))), text...)
-}
-
 // ReadAck reads a PUBACK, PUBREC, PUBREL or PUBCOMP that [Check] or [CheckFromServer] let through.
 func ReadAck(body []byte, version byte) (id uint16, reason byte) {
 	if version == 5 && len(body) > 2 {
