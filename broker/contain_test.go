@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -21,6 +22,8 @@ func (evil) Read([]byte) (int, error) { panic("evil bytes") }
 
 // A panic in the handling of one connection ends that connection, with its will; the log has the stack, and the broker
 // goes on.
+//
+// Covers 4:4.8.0-2.
 func TestPanicIsContained(t *testing.T) {
 	var log bytes.Buffer
 	cfg := Defaults()
@@ -72,5 +75,39 @@ func TestRecordIsSplit(t *testing.T) {
 		if p.pos[i] < p.pos[i-1] {
 			t.Fatalf("place %d is before its predecessor", i)
 		}
+	}
+}
+
+// A client that connects while the broker stops is told: 3, in MQTT 5 0x88.
+func TestConnectWhileStopping(t *testing.T) {
+	b, err := Open(Defaults(), t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for version, want := range map[byte]string{4: "\x20\x02\x00\x03", 5: "\x20\x03\x00\x88\x00"} {
+		nc, err := b.Dial(Identity{ClientID: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for silent := false; !silent; { // its reader has not come in yet
+			b.mu.Lock()
+			silent = len(b.conns) > 0
+			b.mu.Unlock()
+			runtime.Gosched()
+		}
+		b.mu.Lock()
+		b.stopping = true
+		b.mu.Unlock()
+		if _, err := nc.Write(wire.AppendConnect(nil, &wire.ConnectPacket{Level: version, Clean: true, ClientID: "c"})); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(nc); err != nil || string(got) != want {
+			t.Errorf("version %d: got % x, %v; want % x", version, got, err, want)
+		}
+		b.workers.Wait()
+		b.mu.Lock()
+		b.stopping = false
+		b.mu.Unlock()
 	}
 }

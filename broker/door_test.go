@@ -23,6 +23,8 @@ func connectOf(name string, level, flags byte, rest string) []byte {
 	return append(wire.AppendLength([]byte{wire.Connect << 4}, len(body)), body...)
 }
 
+// Covers 4:3.1.2-2 4:3.1.3-8 4:3.1.3-9 4:3.2.2-4 4:3.2.2-5 5:3.1.2-2 5:3.1.3-8 5:3.1.4-2 5:3.2.2-6 5:3.2.2-7
+// 5:3.2.2-8 5:3.14.0-1 5:4.12.0-1 5:4.12.0-4 5:4.13.2-1.
 func TestConnackCodes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(s *site) { s.cfg.Limits.Clients = 1 })

@@ -168,6 +168,7 @@ func TestMessageExpiry(t *testing.T) {
 	sub.quiet()
 }
 
+// Covers 5:3.1.2-23 5:4.1.0-2.
 func TestSessionExpiry(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

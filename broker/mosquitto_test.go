@@ -11,6 +11,8 @@ import (
 )
 
 // mosquitto's own clients, with every version and QoS: publishing by lines, receiving what was queued meanwhile.
+//
+// Covers 4:4.2.0-1 4:7.0.0-2 4:7.1.1-1 5:4.2.0-1 5:7.0.0-2 5:7.1.1-1.
 func TestMosquittoClients(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

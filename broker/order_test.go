@@ -68,6 +68,8 @@ func TestPublishSubscribeAtEveryQoSAndVersion(t *testing.T) {
 
 // 10,000 queued messages over 20 reconnections: each in order, none lost, repeats only of what was not acknowledged, under
 // the identifier of before and with DUP.
+//
+// Covers 4:4.6.0-1 4:4.6.0-5 4:4.6.0-6 5:4.6.0-1 5:4.6.0-5 5:4.6.0-6.
 func TestOrderOfABacklogOverReconnections(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -136,6 +138,8 @@ func (c *peer) disconnectAfterPing() {
 
 // Publishers and a subscriber take their own connections over again and again, under traffic: nothing that was
 // acknowledged is lost, each publisher's messages stay in order, and the first packet of every connection is CONNACK.
+//
+// Covers 4:3.2.0-1 5:3.2.0-1.
 func TestTakeOverStorm(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -254,6 +258,7 @@ func TestEveryIdentifierComesRound(t *testing.T) {
 	}
 }
 
+// Covers 5:3.3.4-9 5:4.9.0-2.
 func TestReceiveMaximum(t *testing.T) {
 	t.Parallel()
 	for _, most := range []uint16{1, 5, 20} {

@@ -14,6 +14,8 @@ func will(topic, payload string, qos byte, retain bool) *wire.WillPacket {
 }
 
 // Every end of a connection publishes the will but a DISCONNECT that says no.
+//
+// Covers 4:3.1.2-8 4:3.1.2-10 4:3.1.2-17 4:3.14.4-3 5:3.1.2-8 5:3.1.2-10 5:3.1.2-15 5:3.14.4-3.
 func TestWillByCause(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -127,6 +129,7 @@ func TestWillAtStopAndAfterACrash(t *testing.T) {
 	}
 }
 
+// Covers 5:3.1.2-7 5:3.1.2-8 5:3.1.3-9.
 func TestDelayedWill(t *testing.T) {
 	t.Parallel()
 	connect := wire.ConnectPacket{Level: 5, ClientID: "w", SessionExpiry: 100, Will: will("will", "gone", 1, false)}
@@ -182,6 +185,7 @@ func TestDelayedWill(t *testing.T) {
 	})
 }
 
+// Covers 5:3.1.3-10.
 func TestWillExpiryAndProperties(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -194,5 +198,38 @@ func TestWillExpiryAndProperties(t *testing.T) {
 	m := sub.wantPayload("gone")
 	if left := m.in.Expires - time.Now().Unix(); left < 70 || left > 77 || string(m.in.Props) != "\x26\x00\x01k\x00\x01v" {
 		t.Errorf("expires in %d s, properties % x", left, m.in.Props)
+	}
+}
+
+// A will has the QoS and RETAIN that CONNECT said; without the flag there is none.
+//
+// Covers 4:3.1.2-9 4:3.1.2-12 4:3.1.2-16 4:3.1.2-17 5:3.1.2-9 5:3.1.2-14 5:3.1.2-15.
+func TestWillQoSAndRetain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, version := range []byte{4, 5} {
+		for qos := range byte(3) {
+			for _, retain := range []bool{false, true} {
+				sub := s.clean("sub")
+				sub.subscribe(1, 2, "will")
+				s.connect(wire.ConnectPacket{Level: version, Clean: true, ClientID: "w", Will: will("will", "gone", qos, retain)}, false).reset()
+				if m := sub.wantPayload0("gone"); m.qos != qos || m.retain || m.dup {
+					t.Errorf("version %d, QoS %d: got %+v", version, qos, m)
+				}
+				if kept := len(s.Retained("will")) == 1; kept != retain {
+					t.Errorf("version %d, retain %t: kept %t", version, retain, kept)
+				}
+				sub.drop()
+				s.clean("tidy").retain("will", "", 9)
+				s.clean("tidy").disconnect()
+				eventually(t, "all are gone", func() bool { return s.Status().Clients == 0 })
+			}
+		}
+		sub := s.clean("sub")
+		sub.subscribe(1, 2, "#")
+		s.connect(wire.ConnectPacket{Level: version, Clean: true, ClientID: "w"}, false).reset()
+		eventually(t, "it is gone", func() bool { return s.Status().Clients == 1 })
+		sub.quiet()
+		sub.drop()
 	}
 }

@@ -172,6 +172,7 @@ func settled(t *testing.T, p *mqtt.Pending) {
 	}
 }
 
+// Covers 4:7.0.0-1 5:7.0.0-1.
 func TestMosquittoCarriesEveryQoSInOrder(t *testing.T) {
 	addr := mosquitto(t, "allow_anonymous true\nmax_queued_messages 10000")
 	both(t, func(t *testing.T, version byte) {

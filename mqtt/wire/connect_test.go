@@ -10,6 +10,7 @@ import (
 	"edged/mqtt/wire"
 )
 
+// Covers 4:3.1.3-1 5:3.1.3-1.
 func TestDecodeConnect(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -57,6 +57,7 @@ func TestAppendLengthIsReadBack(t *testing.T) {
 	}
 }
 
+// Covers 4:2.2.2-1 5:2.1.3-1.
 func TestAcks(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
