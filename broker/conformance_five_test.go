@@ -201,7 +201,7 @@ func TestReasonsOfAcknowledgements(t *testing.T) {
 	}{
 		{5, "here", ""},
 		{5, "nobody", "\x10"},
-		{5, "own", "\x10"}, // of the subscriber itself
+		{5, "own", ""}, // there is a subscriber, although it does not get it
 		{5, "$SYS/x", "\x87"},
 		{4, "here", ""},
 		{4, "nobody", ""},

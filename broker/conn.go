@@ -59,6 +59,8 @@ type conn struct {
 	gated   bool          // its session waits for the next commit
 	given   outAliases    // of the topics that it got
 
+	done chan struct{} // closed: nothing more is read
+
 	// of the reader
 	aliases  inAliases
 	inbound  wire.Inbound
@@ -78,7 +80,7 @@ type dueAck struct {
 
 // newConn returns a connection; who is nil for one from outside.
 func newConn(b *Broker, nc net.Conn, who *authority.Client) *conn {
-	c := &conn{b: b, nc: nc, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1)}
+	c := &conn{b: b, nc: nc, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1), done: make(chan struct{})}
 	if who != nil {
 		c.who = *who
 	}

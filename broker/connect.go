@@ -166,7 +166,8 @@ func (b *Broker) create(clientID, user string, persistent bool) *session.Session
 	return s
 }
 
-// takeOver ends the session's present connection in favour of another. Nothing that it still reads counts.
+// takeOver ends the session's present connection in favour of another. Nothing that it still reads counts but DISCONNECT:
+// a client that has said goodbye may be back before that is read.
 func (b *Broker) takeOver(p *publication, s *session.Session) {
 	s.Lock()
 	old, _ := s.Sink().(*conn)
@@ -174,16 +175,15 @@ func (b *Broker) takeOver(p *publication, s *session.Session) {
 	if old == nil {
 		return
 	}
-	b.fence(&p.round, old, wire.SessionTakenOver)
-	b.leave(p, s, !old.orderly)
-}
-
-// fence makes sure that no more packets of a connection are handled, and closes it, with a last word in MQTT 5.
-func (b *Broker) fence(r *session.Round, c *conn, reason byte) {
-	c.in.Lock()
-	c.gone = true
-	c.in.Unlock()
-	c.closeAfter(r, c.farewell(reason, ""))
+	old.in.Lock()
+	old.gone = true
+	old.in.Unlock()
+	old.hearOut()
+	old.closeAfter(&p.round, old.farewell(wire.SessionTakenOver, ""))
+	old.in.Lock()
+	died := !old.orderly
+	old.in.Unlock()
+	b.leave(p, s, died)
 }
 
 // leave is what the end of a connection means for its session: the will, now or later, and the end of a session that

@@ -61,6 +61,7 @@ func (b *Broker) serve(ctx context.Context, c *conn) {
 		b.ended(c)
 		c.linger(ctx)
 	}()
+	defer close(c.done)
 	b.contain("a connection", func() {
 		if !b.enter(c) {
 			return

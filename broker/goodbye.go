@@ -5,6 +5,7 @@ package broker
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 
 	"edged/mqtt/wire"
@@ -14,6 +15,8 @@ const (
 	lingerFor   = time.Second // how long a client may take to read why its connection ends
 	lingerBytes = 256 << 10   // and what it may send meanwhile
 	lingerMax   = 64          // connections that wait for that at a time; more are closed at once
+
+	hearFor = 50 * time.Millisecond // how long who takes over waits for what the other has sent to be read
 )
 
 // goodbye only ends the connection, without a word.
@@ -76,6 +79,24 @@ func (c *conn) prepareToLinger() {
 type halfCloser interface {
 	CloseRead() error
 	CloseWrite() error
+}
+
+// hearOut waits until what the client has sent so far is read, but not for long.
+func (c *conn) hearOut() {
+	nc := c.nc
+	if secured, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = secured.NetConn()
+	}
+	// The reader finds the end of the input after what is there.
+	if x, ok := nc.(interface{ CloseRead() error }); !ok || x.CloseRead() != nil {
+		return
+	}
+	t := time.NewTimer(hearFor)
+	defer t.Stop()
+	select {
+	case <-c.done:
+	case <-t.C:
+	}
 }
 
 // endOutput is called when the last output is written. c.mu is held.

@@ -27,11 +27,12 @@ func (c *conn) handle(ctx context.Context, h byte, body []byte) *wire.Fault {
 	}
 	c.in.Lock()
 	defer c.in.Unlock()
-	if c.gone {
-		return goodbye()
-	}
 	s := c.standing.Load()
-	if s == nil {
+	switch {
+	case c.gone && s != nil && kind == wire.Disconnect:
+	case c.gone:
+		return nil
+	case s == nil:
 		return c.connect(h, body)
 	}
 	if kind == wire.Publish {

@@ -162,6 +162,17 @@ func (p *pipeEnd) Close() error {
 	return nil
 }
 
+// CloseRead ends the input after what is in the buffer.
+func (p *pipeEnd) CloseRead() error {
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	if !p.in.writerClosed {
+		p.in.writerClosed = true
+		p.in.changed()
+	}
+	return nil
+}
+
 // inMemory is the address of both ends of a pipe.
 type inMemory struct{}
 

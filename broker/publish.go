@@ -26,7 +26,7 @@ type publication struct {
 	owner  []int         // for each of record.Owed the index of its target
 	pos    []journal.Pos // and where it lies
 	body   []byte
-	nobody bool // the message went to no subscriber
+	nobody bool // the message had no subscriber
 }
 
 // outcome is the reason code of the acknowledgement in MQTT 5.
@@ -51,7 +51,7 @@ func (b *Broker) publish(p *publication, m *wire.Message, topic []byte, from *se
 	m.Topic = route.Topic
 	p.copy = session.Copy{Message: m}
 	targets := p.targets(route)
-	p.nobody = !slices.ContainsFunc(targets, func(t target) bool { return !t.NoLocal || t.Subscriber != from })
+	p.nobody = len(targets) == 0
 	if m.Retain && !b.retained.Room(m.Topic, len(m.Payload), m.Size()) {
 		m.Retain = false
 		b.refuse(refusedRetained, from, m.Topic)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/broker"
 	"edged/mqtt/wire"
 )
 
@@ -232,4 +233,38 @@ func TestWillQoSAndRetain(t *testing.T) {
 		sub.quiet()
 		sub.drop()
 	}
+}
+
+// A DISCONNECT that is still on its way to be read when its client is back already is heard: no will.
+func TestDisconnectJustBeforeATakeOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	sub := s.clean("sub")
+	sub.subscribe(1, 0, "will")
+	dial := s.dial
+	for i := range 600 {
+		p := wire.ConnectPacket{Level: 4 + byte(i%2), Clean: i%3 == 0, ClientID: "w", Will: will("will", "gone", 0, false)}
+		if i == 300 { // the other half in memory
+			dial = func() *peer {
+				nc, err := s.Dial(broker.Identity{ClientID: "inside", Publish: []string{"#"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return newPeer(t, nc)
+			}
+		}
+		if i >= 300 {
+			p.ClientID = "inside"
+		}
+		c, next := dial(), dial()
+		c.connect(p)
+		c.send(append(c.frame("t", "x", 1, 1, false), wire.Disconnect<<4, 0))
+		if i%4 < 2 {
+			c.drop()
+		}
+		next.connect(p)
+		next.disconnect()
+		c.drop()
+	}
+	sub.quiet()
 }
