@@ -80,8 +80,14 @@ func SafeID(host string) string {
 	return id
 }
 
-// keep writes a small file so that after a power cut it is there whole or not at all.
-func keep(name, text string) (err error) {
+// keep writes a small file of the owner's alone so that after a power cut it is there whole or not at all.
+func keep(name, text string) error {
+	return replace(name, text, func(*os.File) error { return nil })
+}
+
+// replace writes a small file so that after a power cut the old one or the new one is there, whole; prepare is given the
+// new one before anybody else can see it under its name.
+func replace(name, text string, prepare func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
 		return err
@@ -92,6 +98,9 @@ func keep(name, text string) (err error) {
 		}
 	}()
 	_, err = f.WriteString(text)
+	if err == nil {
+		err = prepare(f)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+)
+
+// Draft is the configuration's files while tables in them are changed. What it does not change stays as it is, byte for
+// byte: order, comments and spaces.
+type Draft struct {
+	files []*draftFile
+	home  string // where tables go that are in no file yet
+}
+
+// draftFile is one file of a draft.
+type draftFile struct {
+	*source
+	was  []byte // on disk; nil: not there
+	mark string // byte order mark
+}
+
+// ErrChanged is returned by Save when somebody else has changed a file meanwhile.
+var ErrChanged = errors.New("the file was changed by somebody else meanwhile; try again")
+
+// OpenDraft reads the files of the configuration at path, or at the default places where path is "". Tables that are in
+// none of them go to home below the default directory, or to the file at path. The files need to be valid TOML, not
+// a valid configuration. The error is a [Problems].
+func OpenDraft(path, home string) (*Draft, error) {
+	if path == "" {
+		return OpenDraftDir(Dir, home)
+	}
+	return openDraft([]string{path}, path)
+}
+
+// OpenDraftDir is OpenDraft for another directory than the default one.
+func OpenDraftDir(dir, home string) (*Draft, error) {
+	names, err := places(dir)
+	if err != nil {
+		return nil, Problems{{Code: NoFile, File: dir, Text: cause(err)}}
+	}
+	return openDraft(names, filepath.Join(dir, home))
+}
+
+func openDraft(names []string, home string) (*Draft, error) {
+	d := &Draft{home: home}
+	var unreadable Problems
+	for i, name := range names {
+		f, p := readDraft(name, i)
+		if p != nil {
+			unreadable = append(unreadable, *p)
+			continue
+		}
+		d.files = append(d.files, f)
+	}
+	if len(unreadable) > 0 {
+		return nil, unreadable
+	}
+	return d, nil
+}
+
+func readDraft(name string, order int) (*draftFile, *Problem) {
+	text, p := readFile(name, order)
+	if p != nil {
+		return nil, p
+	}
+	src, p := parse(name, order, text)
+	if p != nil {
+		return nil, p
+	}
+	return &draftFile{source: src, was: []byte(text), mark: text[:len(text)-len(src.text)]}, nil
+}
+
+// Find tells which file has a table.
+func (d *Draft) Find(table ...string) (file string, ok bool) {
+	f := d.holder(table)
+	if f == nil {
+		return "", false
+	}
+	return f.name, true
+}
+
+func (d *Draft) holder(table []string) *draftFile {
+	for _, f := range d.files {
+		if f.find(table) != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// Set gives keys of a table other values, in the file where it stands; a new table goes to the draft's home. It returns
+// the file's name.
+func (d *Draft) Set(table []string, keys ...KeyValue) (file string, err error) {
+	f := d.holder(table)
+	if f == nil {
+		if f, err = d.homeFile(); err != nil {
+			return "", err
+		}
+	}
+	text, err := f.set(table, keys)
+	if err != nil {
+		return "", err
+	}
+	return f.name, f.become(text)
+}
+
+// Remove takes a table out, where there is one.
+func (d *Draft) Remove(table ...string) (file string, err error) {
+	f := d.holder(table)
+	if f == nil {
+		return "", nil
+	}
+	text, err := f.without(table)
+	if err != nil {
+		return "", err
+	}
+	return f.name, f.become(text)
+}
+
+func (d *Draft) homeFile() (*draftFile, error) {
+	i := slices.IndexFunc(d.files, func(f *draftFile) bool { return f.name == d.home })
+	if i >= 0 {
+		return d.files[i], nil
+	}
+	src, p := parse(d.home, len(d.files), "")
+	if p != nil {
+		return nil, Problems{*p}
+	}
+	f := &draftFile{source: src}
+	d.files = append(d.files, f)
+	return f, nil
+}
+
+func (f *draftFile) become(text string) error {
+	src, p := parse(f.name, f.order, text)
+	if p != nil {
+		return Problems{*p}
+	}
+	f.source = src
+	return nil
+}
+
+// Check returns the configuration that the draft is. The error is a [Problems].
+func (d *Draft) Check() (*Config, error) {
+	var sources []*source
+	for _, f := range d.files {
+		src, p := parse(f.name, f.order, f.text) // anew, since building a configuration joins the trees
+		if p != nil {
+			return nil, Problems{*p}
+		}
+		sources = append(sources, src)
+	}
+	return build(sources)
+}
+
+// Save writes the files that were changed, each whole or not at all, with the mode and owner that it had. A new one can
+// be read by its owner and the group edged, where there is one.
+func (d *Draft) Save() error {
+	for _, f := range d.files {
+		text := f.mark + f.text
+		if f.was != nil && text == string(f.was) {
+			continue
+		}
+		if err := f.save(text); err != nil {
+			return fmt.Errorf("write %s: %w", f.name, err)
+		}
+		f.was = []byte(text)
+	}
+	return nil
+}
+
+func (f *draftFile) save(text string) (err error) {
+	name, err := filepath.EvalSymlinks(f.name)
+	if errors.Is(err, fs.ErrNotExist) && f.was == nil {
+		name, err = f.name, os.MkdirAll(filepath.Dir(f.name), 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	// Nobody else who does this comes between the look at the file and its replacement. The lock ends with dir.
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	now, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !bytes.Equal(now, f.was) {
+		return ErrChanged
+	}
+	return replace(name, text, likeFile(name))
+}
+
+// likeFile gives a file the mode and owner of the one at name, or of a new file of the configuration.
+func likeFile(name string) func(*os.File) error {
+	return func(f *os.File) error {
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return private(f)
+		}
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
+			if err := f.Chown(int(st.Uid), int(st.Gid)); err != nil {
+				return err
+			}
+		}
+		return f.Chmod(info.Mode().Perm())
+	}
+}
+
+// private lets the group edged read a file, beside its owner.
+func private(f *os.File) error {
+	g, err := user.LookupGroup("edged")
+	if err != nil {
+		return nil // it is readable by its owner alone
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return fmt.Errorf("group edged: %w", err)
+	}
+	if err := f.Chown(-1, gid); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil // whoever may not give it to the group runs a gateway of his own
+		}
+		return err
+	}
+	return f.Chmod(0o640)
+}
