@@ -39,6 +39,7 @@ build: ## bin/edged for this machine
 test: ## every test with the race detector; as root it installs mosquitto and gcc from Debian where missing
 	internal/tools/debian
 	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $(TEST_FLAGS) ./...
+	cd internal/peers && $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $(TEST_FLAGS) ./...
 
 check: fmt-check lint tidy-check arch-check cross-check ## format, vet, staticcheck, go.mod, the rules of the tree, cross builds
 	@echo "check: all good"
@@ -52,10 +53,12 @@ fmt-check:
 lint:
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
+	cd internal/peers && $(GO) vet ./... && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 
 tidy-check:
 	$(GO) mod tidy -diff
 	cd internal/tools && $(GO) mod tidy -diff
+	cd internal/peers && $(GO) mod tidy -diff
 
 arch-check:
 	$(GO) test -count=1 ./internal/arch
