@@ -122,6 +122,20 @@ func (g *Gateway) SetDevices(bridges ...*Bridge) {
 	signal(g.all)
 }
 
+// Forget clears what is retained of devices that are not there any more.
+func (g *Gateway) Forget(names ...string) {
+	for _, name := range names {
+		for _, leaf := range []string{"status", "health", "meta", "data"} {
+			g.clear(g.topic("dev/" + name + "/" + leaf))
+		}
+		g.clear(discoveryTopic(g.deps.Gateway, name))
+	}
+}
+
+func (g *Gateway) clear(topic string) {
+	g.link.out.push(item{Message: mqtt.Message{Topic: topic, QoS: 1, Retain: true}, only: topic})
+}
+
 // Event publishes an event, once the session runs. The channel is closed when the broker has it or it was given up.
 func (g *Gateway) Event(e Event) <-chan struct{} {
 	payload, err := json.Marshal(struct {

@@ -32,6 +32,35 @@ func (cfg *Config) hash() string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// SameUplink tells whether two configurations say the same about the cloud; of the password, where it comes from.
+func (cfg *Config) SameUplink(other *Config) bool {
+	if cfg.Uplink == nil || other.Uplink == nil {
+		return cfg.Uplink == other.Uplink
+	}
+	return cfg.password.reference() == other.password.reference() &&
+		reflect.DeepEqual(plainFields(reflect.ValueOf(*cfg.Uplink)), plainFields(reflect.ValueOf(*other.Uplink)))
+}
+
+// KeepGateway takes over from another configuration what belongs to the gateway's id, and the id itself.
+func (cfg *Config) KeepGateway(other *Config) {
+	cfg.Gateway.ID, cfg.Devices, cfg.Uplink, cfg.password = other.Gateway.ID, other.Devices, other.Uplink, other.password
+	cfg.Hash = cfg.hash()
+}
+
+// SameBroker tells whether two configurations say the same about the broker; of passwords, where they come from or the
+// hash.
+func (cfg *Config) SameBroker(other *Config) bool {
+	if !reflect.DeepEqual(cfg.brokerView(), other.brokerView()) {
+		return false
+	}
+	for name, p := range cfg.userPasswords {
+		if q := other.userPasswords[name]; p.ref != nil && q.ref != nil && *p.ref != *q.ref {
+			return false
+		}
+	}
+	return true
+}
+
 func (cfg *Config) brokerView() map[string]any {
 	view := plainFields(reflect.ValueOf(cfg.Broker))
 	users := map[string]any{}

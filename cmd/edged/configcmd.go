@@ -16,8 +16,8 @@ import (
 func newConfig(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "config",
-		Short:   "look at the configuration",
-		Example: "  edged config check",
+		Short:   "look at the configuration, and put it into force",
+		Example: "  edged config check && edged config apply",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -34,7 +34,7 @@ func newConfig(g *globals) *cobra.Command {
 			}
 			return g.checkConfig(path)
 		},
-	})
+	}, newConfigApply(g))
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -72,23 +73,56 @@ func (g *globals) run(debug bool) error {
 	gw, err := gateway.New(gateway.Options{
 		Config: cfg, Rejected: rejected, State: state, Socket: filepath.Join(g.socketDir(), socketName),
 		Version: version, Built: built(), Log: log,
-		Ready: func() {
-			tellSystemd(log, systemd.Ready)
-			if rejected != nil {
-				tellSystemd(log, func() error {
-					return systemd.Status("config-rejected: the last good configuration runs; see edged config check")
-				})
-				return
-			}
-			if err := cfg.KeepGood(state); err != nil {
-				log.Warn("the configuration could not be kept as the last good one", "err", err)
-			}
+		Ready: func() { inForce(log, cfg, rejected != nil, state) },
+		Load: func() (*config.Config, error) {
+			tellSystemd(log, systemd.Reloading)
+			return config.Load(g.config)
 		},
+		Reloaded: func(r gateway.Reloaded) { inForce(log, r.Config, !r.OK, state) },
 	})
 	if err != nil {
 		return err
 	}
-	return gw.Run(ctx)
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
+	reloading, done := context.WithCancel(ctx)
+	var reloads sync.WaitGroup
+	reloads.Go(func() { reloadOn(reloading, hangUps, gw) })
+	err = gw.Run(ctx)
+	done()
+	reloads.Wait()
+	return err
+}
+
+// reloadOn has the configuration read again at each signal, until ctx ends. What comes of it is logged.
+func reloadOn(ctx context.Context, hangUps <-chan os.Signal, gw *gateway.Gateway) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangUps:
+			if _, err := gw.Reload(ctx); err != nil {
+				return // only ctx ends a wait
+			}
+		}
+	}
+}
+
+// inForce tells the service manager that the gateway stands, and keeps the configuration that it stands on.
+func inForce(log *slog.Logger, cfg *config.Config, rejected bool, state string) {
+	tellSystemd(log, systemd.Ready)
+	text := ""
+	if rejected {
+		text = "config-rejected: the last good configuration runs; see edged config check"
+	}
+	tellSystemd(log, func() error { return systemd.Status(text) })
+	if rejected {
+		return
+	}
+	if err := cfg.KeepGood(state); err != nil {
+		log.Warn("the configuration could not be kept as the last good one", "err", err)
+	}
 }
 
 // configured reads the configuration. Where it has faults and the gateway ran before, it returns the last good one and

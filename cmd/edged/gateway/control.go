@@ -29,6 +29,7 @@ const MQTTProtocol = "mqtt"
 // the group edged may open.
 type control struct {
 	status func() Status
+	reload func(context.Context) (Reloaded, error)
 	dial   func(broker.Identity) (net.Conn, error)
 	log    *slog.Logger
 }
@@ -63,6 +64,7 @@ func (c *control) listen(path string) (net.Listener, error) {
 func (c *control) run(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.serveStatus)
+	mux.HandleFunc("POST /reload", c.serveReload)
 	var piped sync.WaitGroup
 	mux.HandleFunc("POST /mqtt", func(w http.ResponseWriter, r *http.Request) {
 		piped.Add(1)
@@ -93,6 +95,19 @@ func (c *control) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(c.status()); err != nil {
 		c.log.Debug("answering a status request", "err", err)
+	}
+}
+
+// serveReload has the configuration read again and tells what came of it.
+func (c *control) serveReload(w http.ResponseWriter, r *http.Request) {
+	done, err := c.reload(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(done); err != nil {
+		c.log.Debug("answering a request to reload", "err", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"edged/bridge"
@@ -18,8 +19,6 @@ import (
 	"edged/broker"
 	"edged/broker/journal"
 	"edged/config"
-	"edged/devices/catalog"
-	"edged/uplink"
 )
 
 // Options is what a gateway is started with.
@@ -33,34 +32,48 @@ type Options struct {
 	Log      *slog.Logger // handed down to every part
 	// Ready is called once every listener accepts and the journal is writable or its alarm is raised; nil: nobody waits.
 	Ready func()
+	// Load reads the configuration again, at each Reload; nil: there is nothing to read.
+	Load func() (*config.Config, error)
+	// Reloaded is called at the end of each Reload; nil: nobody waits.
+	Reloaded func(Reloaded)
 }
 
 // Gateway is a gateway that runs.
 type Gateway struct {
-	opts     Options
-	cfg      *config.Config
-	log      *slog.Logger
-	clock    *clock
-	broker   *broker.Broker
-	own      *bridge.Gateway
-	ports    *port.System
-	bridges  []*bridge.Bridge
-	disabled []string       // names of devices that are
-	uplink   *uplink.Uplink // nil: no cloud
-	machine  machine
-	facts    facts
+	opts    Options
+	id      string
+	log     *slog.Logger
+	clock   *clock
+	broker  *broker.Broker
+	own     *bridge.Gateway
+	ports   *port.System
+	seq     *bridge.SeqStore
+	seed    uint64 // of the newest bridge
+	watch   *part  // hears of plugging, once there is a device
+	machine machine
+	facts   facts
+	reloads chan chan<- Reloaded // to Run; whoever asks waits until it takes the order
+
+	mu        sync.Mutex // over what a reload changes
+	cfg       *config.Config
+	rejected  error // why cfg is not the newest that was written; nil: it is
+	members   []*member
+	cloudLink cloudLink
 }
 
 // New opens the journal and makes every part; nothing runs and nobody can connect yet. An error that wraps
 // journal.ErrUnusable means that the state directory cannot be used (E604).
 func New(opts Options) (*Gateway, error) {
-	g := &Gateway{opts: opts, cfg: opts.Config, log: opts.Log, machine: machine{"/"}}
+	g := &Gateway{
+		opts: opts, cfg: opts.Config, rejected: opts.Rejected, log: opts.Log, machine: machine{"/"}, reloads: make(chan chan<- Reloaded),
+	}
 	if err := os.MkdirAll(opts.State, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w (E604)\nname another with --state, or mend what is there", journal.ErrUnusable, opts.State, err)
 	}
 	if err := g.cfg.Identify(opts.State); err != nil {
 		g.log.Warn("the gateway's id could not be kept", "err", err)
 	}
+	g.id = g.cfg.Gateway.ID
 	g.clock = newClock(opts.State, opts.Built)
 	var err error
 	g.broker, err = broker.Open(g.cfg.Broker, opts.State, g.log.With("part", "broker"), broker.Options{
@@ -71,67 +84,44 @@ func New(opts Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.own = bridge.NewGateway(bridge.GatewayDeps{
-		Gateway: g.cfg.Gateway.ID, Version: opts.Version, Dial: g.dial, Log: g.log.With("part", "gateway"),
+		Gateway: g.id, Version: opts.Version, Dial: g.dial, Log: g.log.With("part", "gateway"),
 		Info: g.info, Health: g.health,
 	})
-	if err := g.makeBridges(); err != nil {
+	if err := g.makeDevices(); err != nil {
 		return nil, err
 	}
-	return g, g.makeUplink()
+	g.cloudLink, err = g.newLink(g.cfg.Uplink)
+	return g, err
 }
 
-func (g *Gateway) makeBridges() error {
+func (g *Gateway) makeDevices() error {
 	seq, err := bridge.OpenSeq(filepath.Join(g.opts.State, "seq"), g.log)
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		g.log.Warn("sequence numbers are not kept", "err", err)
 	}
+	g.seq = seq
 	g.ports = port.New("", g.log.With("part", "port"))
-	for i, c := range g.cfg.Devices {
-		if c.Disabled {
-			g.disabled = append(g.disabled, c.Name)
-			continue
-		}
-		drv, ok := catalog.Get(c.Driver)
-		if !ok {
-			return fmt.Errorf("device %s: there is no driver %q", c.Name, c.Driver)
-		}
-		b, err := bridge.New(c, drv, bridge.Deps{
-			Gateway: g.cfg.Gateway.ID, Dial: g.dial, Ports: g.ports, Seq: seq, Clock: g.clock, Log: g.log, Seed: uint64(i),
-			Event: g.own.Event, Changed: g.own.Announce,
-		})
+	for _, c := range g.cfg.Devices {
+		m, err := g.newMember(c)
 		if err != nil {
 			return err
 		}
-		g.bridges = append(g.bridges, b)
+		g.members = append(g.members, m)
 	}
-	g.own.SetDevices(g.bridges...)
+	g.own.SetDevices(g.bridges()...)
 	return nil
-}
-
-func (g *Gateway) makeUplink() error {
-	if g.cfg.Uplink == nil {
-		return nil
-	}
-	publish, subscribe := uplink.Rights(g.cfg.Gateway.ID, *g.cfg.Uplink)
-	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, SessionQueue: g.cfg.Uplink.QueueSize}
-	var err error
-	g.uplink, err = uplink.New(*g.cfg.Uplink, uplink.Deps{
-		Gateway: g.cfg.Gateway.ID, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
-		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
-	})
-	return err
 }
 
 // dial opens a connection to the broker for a session of ours, with exactly the rights that it needs.
 func (g *Gateway) dial(clientID string) (net.Conn, error) {
 	id := broker.Identity{ClientID: clientID}
 	if clientID == bridge.GatewayClient {
-		id.Publish, id.Subscribe = bridge.GatewayRights(g.cfg.Gateway.ID)
+		id.Publish, id.Subscribe = bridge.GatewayRights(g.id)
 		return g.broker.Dial(id)
 	}
-	for _, b := range g.bridges {
+	for _, b := range g.bridges() {
 		if bridge.DeviceClient(b.Name()) == clientID {
-			id.Publish, id.Subscribe = bridge.DeviceRights(g.cfg.Gateway.ID, b.Name())
+			id.Publish, id.Subscribe = bridge.DeviceRights(g.id, b.Name())
 			return g.broker.Dial(id)
 		}
 	}
@@ -139,10 +129,14 @@ func (g *Gateway) dial(clientID string) (net.Conn, error) {
 }
 
 // ID is the gateway's id.
-func (g *Gateway) ID() string { return g.cfg.Gateway.ID }
+func (g *Gateway) ID() string { return g.id }
+
+// config is the configuration in force.
+func (g *Gateway) config() (cfg *config.Config, rejected error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg, g.rejected
+}
 
 // Broker is the gateway's broker.
 func (g *Gateway) Broker() *broker.Broker { return g.broker }
-
-// Uplink is the link to the cloud; nil where there is none.
-func (g *Gateway) Uplink() *uplink.Uplink { return g.uplink }

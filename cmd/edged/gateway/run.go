@@ -71,24 +71,28 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.opts.Ready != nil {
 		g.opts.Ready()
 	}
-	g.log.Info("gateway is ready", "id", g.cfg.Gateway.ID, "version", g.opts.Version, "listeners", g.addresses(), "devices", len(g.bridges))
-	g.announceRejection()
-	if g.uplink != nil {
-		link := launch("uplink", func(ctx context.Context) error {
-			return bridge.Keep(ctx, g.log, bridge.Restart(), g.uplink.Run)
-		})
-		defer link.end(stopUplink, g.log)
+	g.log.Info("gateway is ready", "id", g.id, "version", g.opts.Version, "listeners", g.addresses(), "devices", len(g.bridges()))
+	if g.opts.Rejected != nil {
+		g.announceRejection()
 	}
-	devices := launch("bridges", g.runBridges)
-	defer devices.end(stopBridges, g.log)
+	g.startLink()
+	defer g.endLink()
+	for _, m := range g.devices() {
+		g.startMember(m, nil)
+	}
+	defer g.stopFleet()
 	house := launch("housekeeping", g.keepHouse)
 	defer house.end(stopOwn, g.log)
-	select {
-	case <-ctx.Done():
-		g.log.Info("stopping")
-		return nil
-	case <-serving.done:
-		return serving.err
+	for {
+		select {
+		case <-ctx.Done():
+			g.log.Info("stopping")
+			return nil
+		case <-serving.done:
+			return serving.err
+		case answer := <-g.reloads:
+			answer <- g.reload(ctx)
+		}
 	}
 }
 
@@ -109,14 +113,15 @@ func (g *Gateway) prepare(ctx context.Context) {
 		defer cancel()
 		return task(ctx)
 	}
-	err := within(func(ctx context.Context) error { return g.own.Prepare(ctx, g.disabled...) })
+	err := within(func(ctx context.Context) error { return g.own.Prepare(ctx, g.disabled()...) })
 	if err != nil {
 		g.log.Warn("what an earlier run left retained could not be corrected", "err", err)
 	}
-	if g.uplink == nil {
+	link := g.Uplink()
+	if link == nil {
 		return
 	}
-	if err := within(g.uplink.Prepare); err != nil {
+	if err := within(link.Prepare); err != nil {
 		g.log.Warn("the uplink's session is not ready; what is published before it is will not reach the cloud", "err", err)
 	}
 }
@@ -132,34 +137,13 @@ func (g *Gateway) startControl() *part {
 	if g.opts.Socket == "" {
 		return nil
 	}
-	c := &control{status: g.Status, dial: g.broker.Dial, log: g.log.With("part", "control")}
+	c := &control{status: g.Status, reload: g.Reload, dial: g.broker.Dial, log: g.log.With("part", "control")}
 	l, err := c.listen(g.opts.Socket)
 	if err != nil {
 		g.log.Warn("there is no control socket: edged status, sub and pub will not find this gateway", "err", err)
 		return nil
 	}
 	return launch("control", func(ctx context.Context) error { return c.run(ctx, l) })
-}
-
-// runBridges carries every device until ctx ends.
-func (g *Gateway) runBridges(ctx context.Context) error {
-	var all sync.WaitGroup
-	if len(g.bridges) > 0 {
-		all.Go(func() {
-			if err := bridge.Keep(ctx, g.log.With("part", "port"), bridge.Restart(), g.ports.Watch); err != nil {
-				g.log.Error("plugging is seen late", "err", err)
-			}
-		})
-	}
-	for _, b := range g.bridges {
-		all.Go(func() {
-			if err := bridge.Keep(ctx, g.log.With("device", b.Name()), bridge.Restart(), b.Run); err != nil {
-				g.log.Error("device ended", "device", b.Name(), "err", err)
-			}
-		})
-	}
-	all.Wait()
-	return nil
 }
 
 // keepHouse keeps the newest time and feeds the service manager's watchdog until ctx ends.
@@ -192,14 +176,6 @@ func (g *Gateway) keepHouse(ctx context.Context) error {
 			return g.clock.Keep()
 		}
 	}
-}
-
-// announceRejection tells that an older configuration runs than the one that was written.
-func (g *Gateway) announceRejection() {
-	if g.opts.Rejected == nil {
-		return
-	}
-	g.own.Event(bridge.Event{Time: time.Now(), Code: rejectedCode, Level: "error", Text: rejectedText})
 }
 
 func (g *Gateway) addresses() []string {

@@ -65,12 +65,13 @@ const (
 // Status tells how everything is.
 func (g *Gateway) Status() Status {
 	b := g.broker.Status()
+	_, rejected := g.config()
 	s := Status{
-		Schema: 1, Gateway: g.cfg.Gateway.ID, Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()),
+		Schema: 1, Gateway: g.id, Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()),
 		Problems: []Problem{}, Cloud: g.cloud(), Clock: g.clockInfo(), Devices: []bridge.Status{},
 		Broker: Broker{Listeners: g.addresses(), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained},
 	}
-	if g.opts.Rejected != nil {
+	if rejected != nil {
 		s.Problems = append(s.Problems, Problem{Code: rejectedCode, Level: "error", Text: rejectedText, Do: "run: edged config check"})
 	}
 	for code, text := range b.Alarms {
@@ -82,7 +83,7 @@ func (g *Gateway) Status() Status {
 	if !s.Clock.Believed {
 		s.Problems = append(s.Problems, Problem{Code: "E301", Level: "warning", Text: "the clock is not set", Do: "give the gateway a time server or a battery-backed clock"})
 	}
-	for _, d := range g.bridges {
+	for _, d := range g.bridges() {
 		st := d.Status()
 		s.Devices = append(s.Devices, st)
 		if st.State != "online" {
@@ -111,10 +112,11 @@ func cloudText(c Cloud) string {
 
 // cloud tells how the link is and what waits for it.
 func (g *Gateway) cloud() Cloud {
-	if g.uplink == nil {
+	link := g.Uplink()
+	if link == nil {
 		return Cloud{State: uplink.Off}
 	}
-	u := g.uplink.Status()
+	u := link.Status()
 	c := Cloud{
 		State: u.State, Code: u.Code, Text: u.Text, Server: u.Server, SessionPresent: u.SessionPresent, Reconnects: u.Reconnects,
 		RoundTripMS: float64(u.RoundTrip.Microseconds()) / 1000, Inflight: u.Inflight,
@@ -148,9 +150,10 @@ func (g *Gateway) clockInfo() bridge.ClockInfo { return bridge.ClockInfo{Believe
 
 // info is what the gateway's own info topic tells.
 func (g *Gateway) info() bridge.Info {
+	cfg, _ := g.config()
 	return bridge.Info{
 		Version: g.opts.Version, UptimeS: int64(g.clock.Uptime().Seconds()), Model: g.machine.model(), Addresses: addresses(),
-		Clock: g.clockInfo(), ConfigHash: g.cfg.Hash, Tags: g.cfg.Gateway.Tags,
+		Clock: g.clockInfo(), ConfigHash: cfg.Hash, Tags: cfg.Gateway.Tags,
 	}
 }
 

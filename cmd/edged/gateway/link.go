@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"net"
+
+	"edged/bridge"
+	"edged/broker"
+	"edged/uplink"
+)
+
+// cloudLink is the uplink and what runs it; the zero value is no cloud.
+type cloudLink struct {
+	uplink *uplink.Uplink
+	part   *part
+}
+
+// newLink makes the uplink of a configuration; nothing runs yet.
+func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
+	if cfg == nil {
+		return cloudLink{}, nil
+	}
+	publish, subscribe := uplink.Rights(g.id, *cfg)
+	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, SessionQueue: cfg.QueueSize}
+	u, err := uplink.New(*cfg, uplink.Deps{
+		Gateway: g.id, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
+		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
+	})
+	return cloudLink{uplink: u}, err
+}
+
+// startLink runs the uplink that was made.
+func (g *Gateway) startLink() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u := g.cloudLink.uplink
+	if u == nil {
+		return
+	}
+	g.cloudLink.part = launch("uplink", func(ctx context.Context) error {
+		return bridge.Keep(ctx, g.log, bridge.Restart(), u.Run)
+	})
+}
+
+// endLink stops the uplink within stopUplink.
+func (g *Gateway) endLink() {
+	g.mu.Lock()
+	p := g.cloudLink.part
+	g.mu.Unlock()
+	if p != nil {
+		p.end(stopUplink, g.log)
+	}
+}
+
+// changeLink puts another uplink into the place of the one that runs. Its session on the broker, and what waits there,
+// is the same.
+func (g *Gateway) changeLink(ctx context.Context, l cloudLink) {
+	g.endLink()
+	g.mu.Lock()
+	g.cloudLink = l
+	g.mu.Unlock()
+	if l.uplink != nil {
+		ctx, cancel := context.WithTimeout(ctx, prepareTimeSick)
+		defer cancel()
+		if err := l.uplink.Prepare(ctx); err != nil {
+			g.log.Warn("the uplink's session is not ready; what is published before it is will not reach the cloud", "err", err)
+		}
+	}
+	g.startLink()
+	g.own.Changed()
+}
+
+// Uplink is the link to the cloud; nil where there is none.
+func (g *Gateway) Uplink() *uplink.Uplink {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cloudLink.uplink
+}
