@@ -166,8 +166,8 @@ func (b *Broker) create(clientID, user string, persistent bool) *session.Session
 	return s
 }
 
-// takeOver ends the session's present connection in favour of another. Nothing that it still reads counts but DISCONNECT:
-// a client that has said goodbye may be back before that is read.
+// takeOver ends the session's present connection in favour of another. What the client has sent on it before counts, most
+// of all DISCONNECT, which may not be read yet when the client is back; but this does not wait for more than that.
 func (b *Broker) takeOver(p *publication, s *session.Session) {
 	s.Lock()
 	old, _ := s.Sink().(*conn)
@@ -175,10 +175,10 @@ func (b *Broker) takeOver(p *publication, s *session.Session) {
 	if old == nil {
 		return
 	}
+	old.hearOut()
 	old.in.Lock()
 	old.gone = true
 	old.in.Unlock()
-	old.hearOut()
 	old.closeAfter(&p.round, old.farewell(wire.SessionTakenOver, ""))
 	old.in.Lock()
 	died := !old.orderly

@@ -3,6 +3,7 @@
 package broker_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -235,12 +236,13 @@ func TestWillQoSAndRetain(t *testing.T) {
 	}
 }
 
-// A DISCONNECT that is still on its way to be read when its client is back already is heard: no will.
+// What is still to be read when its client is back already counts: the message is delivered, and after DISCONNECT there
+// is no will.
 func TestDisconnectJustBeforeATakeOver(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	sub := s.clean("sub")
-	sub.subscribe(1, 0, "will")
+	sub.subscribe(1, 0, "will", "t")
 	dial := s.dial
 	for i := range 600 {
 		p := wire.ConnectPacket{Level: 4 + byte(i%2), Clean: i%3 == 0, ClientID: "w", Will: will("will", "gone", 0, false)}
@@ -258,11 +260,12 @@ func TestDisconnectJustBeforeATakeOver(t *testing.T) {
 		}
 		c, next := dial(), dial()
 		c.connect(p)
-		c.send(append(c.frame("t", "x", 1, 1, false), wire.Disconnect<<4, 0))
+		c.send(append(c.frame("t", strconv.Itoa(i), 0, 0, false), wire.Disconnect<<4, 0))
 		if i%4 < 2 {
 			c.drop()
 		}
 		next.connect(p)
+		sub.wantPayload(strconv.Itoa(i))
 		next.disconnect()
 		c.drop()
 	}

@@ -90,7 +90,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("window of %d", c.Window)
 	}
 	if w := c.Will; w != nil {
-		if !wire.ValidTopicName(w.Topic) || w.QoS > 2 || len(w.Payload) > math.MaxUint16 {
+		if !wire.ValidTopicName(w.Topic) || w.QoS > 2 || len(w.Payload) > math.MaxUint16 || !wire.ValidProps(w.Props) {
 			return fmt.Errorf("will for topic %q, QoS %d, %d bytes", w.Topic, w.QoS, len(w.Payload))
 		}
 	}
@@ -122,7 +122,7 @@ func (c *Config) packet() *wire.ConnectPacket {
 	}
 	if w := c.Will; w != nil {
 		p.Will = &wire.WillPacket{
-			Message: wire.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain},
+			Message: wire.Message{Topic: w.Topic, Payload: w.Payload, Props: w.Props, QoS: w.QoS, Retain: w.Retain},
 			Delay:   seconds(w.Delay), Life: seconds(w.Expiry),
 		}
 	}

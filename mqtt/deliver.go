@@ -54,7 +54,7 @@ func (c *Client) deliver(p *wire.Inbound) error {
 	}
 	d := &Delivery{
 		Message: Message{
-			Topic: string(p.Topic), Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain,
+			Topic: string(p.Topic), Payload: bytes.Clone(p.Payload), Props: bytes.Clone(p.Props), QoS: p.QoS, Retain: p.Retain,
 			Expiry: time.Duration(p.Expires) * time.Second,
 		},
 		ID: p.ID, Dup: p.Dup, SubIDs: slices.Clone(p.SubIDs), c: c,

@@ -30,7 +30,19 @@ type Message struct {
 	QoS     byte
 	Retain  bool
 	Expiry  time.Duration // MQTT 5: how long it is worth delivering, rounded up to seconds; 0: for ever
+	// Props are MQTT 5's other properties, encoded: what came with one message can be sent with another. See
+	// [Properties.Append] and [ReadProperties]. 3.1.1 leaves them out.
+	Props []byte
 }
+
+// Properties are what Message.Props holds.
+type Properties = wire.Properties
+
+// UserProperty is a name and a value among Properties.
+type UserProperty = wire.UserProperty
+
+// ReadProperties decodes Message.Props; ok is false where they are not valid.
+func ReadProperties(props []byte) (p Properties, ok bool) { return wire.ReadProperties(props) }
 
 // Will is what the server publishes for us when the connection ends without [Client.Disconnect].
 type Will struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // Publish sends a message. It waits only while the window is full, or the peer takes no bytes, and keeps no hold of the
-// payload. Messages go out in the order of the calls.
+// payload and properties. Messages go out in the order of the calls.
 //
 // An error means that the message was not sent and never will be; one that wraps [ErrUnsendable] is of the message, any
 // other of ctx or the connection. Whether the server took it is told by the [Pending].
@@ -34,6 +34,9 @@ func (c *Client) PublishAs(ctx context.Context, id uint16, m Message, dup bool) 
 func (c *Client) publish(ctx context.Context, id uint16, m *Message, dup bool) (*Pending, error) {
 	if m.QoS > 2 || !wire.ValidTopicName(m.Topic) {
 		return nil, fmt.Errorf("publish to %q at QoS %d: %w: topic or QoS is not valid", m.Topic, m.QoS, ErrUnsendable)
+	}
+	if !wire.ValidProps(m.Props) {
+		return nil, fmt.Errorf("publish to %q: %w: its properties are not valid", m.Topic, ErrUnsendable)
 	}
 	select {
 	case c.turn <- struct{}{}:
@@ -74,7 +77,7 @@ func (c *Client) tryPublish(id uint16, m *Message, dup bool) (*Pending, error) {
 	if err := c.over(); err != nil {
 		return nil, err
 	}
-	w := wire.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
+	w := wire.Message{Topic: m.Topic, Payload: m.Payload, Props: m.Props, QoS: m.QoS, Retain: m.Retain}
 	if m.Expiry > 0 {
 		w.Expires = int64(seconds(m.Expiry))
 	}

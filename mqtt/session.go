@@ -91,7 +91,7 @@ func (s *Session) add(m *Message, id uint16, tried bool, now time.Time) (*Pendin
 	}
 	p := &Pending{
 		done: make(chan struct{}), id: id, chosen: id != 0, tried: tried,
-		msg: wire.Message{Topic: m.Topic, Payload: bytes.Clone(m.Payload), QoS: m.QoS, Retain: m.Retain},
+		msg: wire.Message{Topic: m.Topic, Payload: bytes.Clone(m.Payload), Props: bytes.Clone(m.Props), QoS: m.QoS, Retain: m.Retain},
 	}
 	if m.Expiry > 0 {
 		p.until = now.Add(m.Expiry)

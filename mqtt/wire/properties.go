@@ -110,47 +110,51 @@ func scan(b []byte, where place, see func(id byte, raw []byte, n uint32) *Fault)
 	if size == 0 || n > len(b)-size {
 		return nil, fault(Malformed, "properties past the end")
 	}
-	rest, b = b[size+n:], b[size:size+n]
+	return b[size+n:], scanBlock(b[size:size+n], where, see)
+}
+
+// scanBlock is scan for a block without its length.
+func scanBlock(b []byte, where place, see func(id byte, raw []byte, n uint32) *Fault) *Fault {
 	var seen uint64
 	users := 0
 	for len(b) > 0 {
 		id := b[0]
 		if int(id) >= len(properties) || properties[id].shape == absent {
-			return nil, fault(Malformed, "an unknown property")
+			return fault(Malformed, "an unknown property")
 		}
 		p := properties[id]
 		if p.in&(1<<where) == 0 {
-			return nil, fault(ProtocolError, "a property that does not belong here")
+			return fault(ProtocolError, "a property that does not belong here")
 		}
 		repeatable := p.many || id == propSubID && where == fromServer+Publish // several subscriptions matched
 		if !repeatable && seen&(1<<id) != 0 {
-			return nil, fault(ProtocolError, "a property twice")
+			return fault(ProtocolError, "a property twice")
 		}
 		seen |= 1 << id
 		if p.many {
 			users++
 		}
 		if users > maxUserProperties && where < fromServer {
-			return nil, fault(TooLarge, "too many user properties")
+			return fault(TooLarge, "too many user properties")
 		}
 		l, v, f := valueOf(b[1:], p)
 		if f != nil {
-			return nil, f
+			return f
 		}
 		if see != nil {
 			if f := see(id, b[:1+l], v); f != nil {
-				return nil, f
+				return f
 			}
 		}
 		b = b[1+l:]
 	}
 	if seen&(1<<propAuthData) != 0 && seen&(1<<propAuthMethod) == 0 {
-		return nil, fault(ProtocolError, "authentication data without a method")
+		return fault(ProtocolError, "authentication data without a method")
 	}
 	if kind := where &^ fromServer; kind == Auth && seen&(1<<propAuthMethod) == 0 {
-		return nil, fault(ProtocolError, "AUTH without a method")
+		return fault(ProtocolError, "AUTH without a method")
 	}
-	return rest, nil
+	return nil
 }
 
 // valueOf reads a property's value: its length, and its number if it is one.
