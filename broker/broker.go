@@ -62,6 +62,7 @@ type Broker struct {
 	// once.
 	routing   sync.RWMutex
 	setup     setup
+	reloading sync.Mutex
 	commits   commits
 	lingering atomic.Int32 // connections that wait for their clients to read why they end
 	output    atomic.Int64 // bytes that connections have not taken yet
@@ -102,9 +103,6 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 		b.log = slog.New(slog.DiscardHandler)
 	}
 	b.now.Store(&cfg.Limits)
-	if err := b.letIn(cfg); err != nil {
-		return nil, fmt.Errorf("open the broker: %w", err)
-	}
 	b.commits.next = make(chan struct{})
 	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
@@ -127,6 +125,11 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	}
 	b.journal, b.env.Log = j, j
 	j.Start()
+	users, err := b.auth.Read(cfg.Users, cfg.Anonymous)
+	if err != nil {
+		b.log.Error("nobody can come in by a password that cannot be read", "code", "E509", "err", err)
+	}
+	b.auth.Apply(users)
 	b.restore(rec)
 	return b, nil
 }
@@ -150,6 +153,11 @@ func (b *Broker) restore(rec *session.Restorer) {
 	var p publication
 	for _, s := range crashed {
 		b.leave(&p, s, true)
+	}
+	for _, s := range b.all() {
+		if !b.client(s).MayStay() {
+			b.end(&p, s)
+		}
 	}
 	b.sweepSessions(&p)
 	b.retained.Sweep(time.Now().Unix())

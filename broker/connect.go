@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"time"
@@ -12,8 +13,8 @@ import (
 	"edged/mqtt/wire"
 )
 
-// connect handles the first packet. c.in is held.
-func (c *conn) connect(h byte, body []byte) *wire.Fault {
+// connect handles the first packet. Nothing is locked: a login may take its time.
+func (c *conn) connect(ctx context.Context, h byte, body []byte) *wire.Fault {
 	p, f := wire.DecodeConnect(h, body)
 	if f != nil {
 		return f
@@ -25,21 +26,22 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 	if p.AuthMethod != "" {
 		return c.reject(p.Level, wire.RefusedAuthority, wire.BadAuthMethod)
 	}
+	if p.ClientID == "" && (p.Level == 3 || p.Level == 4 && !p.Clean) {
+		return c.reject(p.Level, wire.RefusedClientID, wire.ClientIDInvalid)
+	}
+	if f := c.login(ctx, p); f != nil {
+		return f
+	}
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.gone {
+		return goodbye()
+	}
 	assigned := ""
 	if p.ClientID == "" {
-		if p.Level == 3 || p.Level == 4 && !p.Clean {
-			return c.reject(p.Level, wire.RefusedClientID, wire.ClientIDInvalid)
-		}
-		assigned = newClientID()
-		p.ClientID = assigned
+		assigned = c.who.ID
 	}
-	if c.who.ID = p.ClientID; !c.inside {
-		c.who = c.b.auth.Guest(p.ClientID)
-	}
-	if !c.who.MayConnect() || !c.b.acceptsWill(c.who, p.Will) {
-		c.b.log.Warn("a client was refused", "code", "E402", "peer", c.peer(), "client_id", p.ClientID)
-		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
-	}
+	p.ClientID = c.who.ID
 	c.maxSize, c.noTexts, c.given = int(p.MaximumPacketSize), p.NoProblemInfo, newOutAliases(p.TopicAliasMaximum)
 	ack := c.accept(p, assigned)
 	if ack == nil {
@@ -47,6 +49,10 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 	}
 	unlock := c.b.setup.lock(p.ClientID)
 	defer unlock()
+	if c.isTaken(p.ClientID) {
+		c.b.refuseLogin(c, p, errTaken)
+		return c.reject(p.Level, wire.RefusedAuthority, wire.NotAuthorized)
+	}
 	if code := c.b.enlist(c, p.ClientID); code != 0 {
 		return c.reject(p.Level, wire.RefusedUnavailable, code)
 	}
@@ -54,6 +60,9 @@ func (c *conn) connect(h byte, body []byte) *wire.Fault {
 		return goodbye()
 	}
 	c.begin(p, ack)
+	if !c.who.MayStay() { // a reload has come between
+		return &wire.Fault{Code: wire.NotAuthorized, Text: "no right to be here any more"}
+	}
 	return nil
 }
 
@@ -123,9 +132,7 @@ func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 	s.Lock()
 	defer s.Unlock()
 	s.Version, s.Expiry, s.Will = p.Level, expiry, newWill(p.Will, c.who.User())
-	if s.QueueLimit = b.limits().SessionQueue; c.who.SessionQueue() > 0 {
-		s.QueueLimit = c.who.SessionQueue()
-	}
+	s.QueueLimit = b.queueLimit(c.who.SessionQueue())
 	b.counters.Connect()
 	s.Attach(c, session.Window(p.ReceiveMaximum))
 	c.standing.Store(s)
@@ -193,7 +200,7 @@ func (b *Broker) leave(p *publication, s *session.Session, died bool) {
 	if s.Sink() != nil {
 		s.Detach()
 	}
-	over := s.Expiry == 0
+	over := s.Expiry == 0 || !b.client(s).MayStay()
 	if !died {
 		s.Will = nil
 	}

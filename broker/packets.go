@@ -25,15 +25,14 @@ func (c *conn) handle(ctx context.Context, h byte, body []byte) *wire.Fault {
 			return f
 		}
 	}
+	s := c.standing.Load()
+	if s == nil {
+		return c.connect(ctx, h, body)
+	}
 	c.in.Lock()
 	defer c.in.Unlock()
-	s := c.standing.Load()
-	switch {
-	case c.gone && s != nil && kind == wire.Disconnect:
-	case c.gone:
+	if c.gone && kind != wire.Disconnect {
 		return nil
-	case s == nil:
-		return c.connect(h, body)
 	}
 	if kind == wire.Publish {
 		return c.onPublish(s, h, body)

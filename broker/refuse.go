@@ -20,6 +20,7 @@ const (
 	refusedRight    refusal = iota // its user has no right to the topic
 	refusedCommand                 // RETAIN where there may be none
 	refusedRetained                // there is no room: it is delivered, but not retained
+	refusedLogin                   // the client is not let in
 	refusedKinds
 )
 
@@ -85,11 +86,21 @@ func (b *Broker) refuses(who authority.Client, s *session.Session, m *wire.Inbou
 	case !who.MayPublish(topic):
 		b.refuse(refusedRight, s, strings.ToValidUTF8(topic, "?"))
 		return wire.NotAuthorized
+	case !mayAsk(who, m.Props):
+		b.refuse(refusedRight, s, strings.ToValidUTF8(topic, "?"))
+		return wire.NotAuthorized
 	case m.Retain && matchesAny(b.opts.NoRetain, topic):
 		b.refuse(refusedCommand, s, topic)
 		return wire.NotAuthorized
 	}
 	return 0
+}
+
+// mayAsk tells whether a message may carry the response topic that its properties name, if any: whoever answers must not
+// be made to publish what the one who asks could not read.
+func mayAsk(who authority.Client, props []byte) bool {
+	topic := wire.ResponseTopic(props)
+	return topic == nil || who.MayRead(string(topic))
 }
 
 func matchesAny(filters []string, topic string) bool {

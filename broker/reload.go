@@ -5,7 +5,9 @@ package broker
 import (
 	"fmt"
 
-	"edged/broker/authority"
+	"edged/broker/retained"
+	"edged/broker/session"
+	"edged/mqtt/wire"
 )
 
 // limits are those in force, which a reload replaces.
@@ -13,25 +15,64 @@ func (b *Broker) limits() *Limits { return b.now.Load() }
 
 // Reload puts a configuration, which is valid, into force as far as it can change while the broker runs: users, rights,
 // anonymous and the limits. The error says what could not be read; then all stays as it was.
+//
+// It counts at once and for everybody: for who is connected, for what waits in queues, and for what is retained. Who may
+// not be here any more is disconnected (0x87), and its session ends with all that it is owed; a client that came in by a
+// password or certificate which is no longer its user's is disconnected, and its session stays.
 func (b *Broker) Reload(cfg Config) error {
-	if err := b.letIn(cfg); err != nil {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	t, err := b.auth.Read(cfg.Users, cfg.Anonymous)
+	if err != nil {
 		return fmt.Errorf("reload the broker's configuration: %w", err)
 	}
+	b.routing.Lock() // so that no message is on its way by the rights of before
+	b.auth.Apply(t)
+	b.router.Forget()
+	b.routing.Unlock()
 	b.now.Store(&cfg.Limits)
+	b.retained.Limit(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
+	var p publication
+	for _, s := range b.all() {
+		b.contain("a reload", func() { b.review(&p, s) })
+	}
+	p.round.Flush()
 	return nil
 }
 
-// letIn lets those in whom the configuration names, with the rights that it gives them, and nobody else from outside.
-func (b *Broker) letIn(cfg Config) error {
-	t, err := authority.Read(cfg.Users, cfg.Anonymous)
-	if err != nil {
-		return err
+// review does to a session what a reload means for it.
+func (b *Broker) review(p *publication, s *session.Session) {
+	defer b.setup.lock(s.ID)()
+	if b.find(s.ID) != s {
+		return
 	}
-	b.routing.Lock()
-	defer b.routing.Unlock()
-	b.auth.Apply(t)
-	if b.router != nil {
-		b.router.Forget()
+	who := b.client(s)
+	s.Lock()
+	s.QueueLimit = b.queueLimit(who.SessionQueue())
+	c, _ := s.Sink().(*conn)
+	s.Unlock()
+	switch {
+	case c != nil && !(who.MayStay() && c.who.MayStay()):
+		b.log.Info("a client is disconnected: it has no right to be here any more", "address", c.peer(), "client_id", printable(s.ID))
+		b.fence(&p.round, c, wire.NotAuthorized)
+		b.leave(p, s, true)
+	case c == nil && !who.MayStay():
+		b.end(p, s)
 	}
-	return nil
+}
+
+// fence makes sure that no more packets of a connection count, and closes it, with a last word in MQTT 5.
+func (b *Broker) fence(r *session.Round, c *conn, reason byte) {
+	c.in.Lock()
+	c.gone = true
+	c.in.Unlock()
+	c.closeAfter(r, c.farewell(reason, ""))
+}
+
+// queueLimit is how much may be owed to a session of which its client's identity says own, 0 for nothing.
+func (b *Broker) queueLimit(own int64) int64 {
+	if own > 0 {
+		return own
+	}
+	return b.limits().SessionQueue
 }

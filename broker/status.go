@@ -48,6 +48,7 @@ type Status struct {
 	Dropped      uint64 // messages that sessions gave up or lost
 	Refused      uint64 // PUBLISHes without a right (E402), and messages that found no room to be retained
 	Commands     uint64 // retained commands refused (E406)
+	Logins       uint64 // clients that were not let in (E403)
 	JournalBytes int64
 	Alarms       map[string]string // text by code: E601, E602, E603
 	Limits       map[string]uint64 // how often each limit was reached, by its key in [broker.limits] or a name of the same form
@@ -65,7 +66,7 @@ func (b *Broker) Status() Status {
 	b.mu.Unlock()
 	b.refused.mu.Lock()
 	st.Refused = b.refused.count[refusedRight] + b.refused.count[refusedRetained]
-	st.Commands = b.refused.count[refusedCommand]
+	st.Commands, st.Logins = b.refused.count[refusedCommand], b.refused.count[refusedLogin]
 	b.refused.mu.Unlock()
 	b.alarms.mu.Lock()
 	defer b.alarms.mu.Unlock()

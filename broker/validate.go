@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"edged/broker/authority"
 	"edged/broker/journal"
 )
 
@@ -25,6 +26,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	if c.Durability != Disk && c.Durability != Link && c.Durability != Memory {
 		report("durability", fmt.Sprintf("%q is not known: use %q, %q or %q", c.Durability, Disk, Link, Memory))
 	}
+	authority.Validate(c.Users, report)
 	c.Limits.validate(report)
 }
 

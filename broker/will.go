@@ -27,7 +27,7 @@ func (b *Broker) acceptsWill(who authority.Client, w *wire.WillPacket) bool {
 	case w.Retain && matchesAny(b.opts.NoRetain, w.Topic):
 		return false
 	}
-	return who.MayPublish(w.Topic)
+	return who.MayPublish(w.Topic) && mayAsk(who, w.Props)
 }
 
 // publishWill publishes a session's will, once, if its user may still do so.

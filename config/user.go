@@ -27,8 +27,10 @@ func (v value) users(to *map[string]broker.User, passwords map[string]Secret) {
 			kid.wrong("a table", "write [broker.user.NAME] for each user")
 			continue
 		}
-		kid.id(name, kid.node.key, userLetters, maxUser, "A-Z, a-z, 0-9 and _ . @ -")
-		(*to)[name] = kid.user(name, passwords)
+		u := kid.user(name, passwords)
+		if kid.id(name, kid.node.key, userLetters, maxUser, "A-Z, a-z, 0-9 and _ . @ -") {
+			(*to)[name] = u
+		}
 	}
 }
 
@@ -37,9 +39,13 @@ func (v value) user(name string, passwords map[string]Secret) broker.User {
 	var u broker.User
 	var password Secret
 	v.table("["+v.key+"]", userFields(&u, &password))
-	if key := join(v.key, "password"); !v.has("password") && !v.has("cert") && !v.told[key] {
+	key := join(v.key, "password")
+	if !v.has("password") && !v.has("cert") && !v.told[key] {
 		v.report(v.node, v.node.value, Missing, key, "nobody can log in without a password or a cert",
 			"give it one: edged user passwd "+name)
+	}
+	if v.told[key] {
+		v.told[v.key] = true // that nobody can log in says nothing new
 	}
 	if v.has("client_ids") && u.ClientIDs != nil && len(u.ClientIDs) == 0 {
 		v.kid("client_ids").bad("is empty, so that no client can use it", "leave it out for the user's name and NAME-*")

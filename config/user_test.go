@@ -57,7 +57,7 @@ cert = "CN=old"
 func TestFaultyUsers(t *testing.T) {
 	open := secretFile(t, 0o644, "geheim\n")
 	runFaults(t, []faultCase{
-		{"letters of names", "[broker.user.\"a b\"]\ncert = \"x\"\n[broker.user.\"jörg\"]\ncert = \"x\"\n[broker.user.\"\"]\ncert = \"x\"\n[broker.user." + strings.Repeat("x", 65) + "]\ncert = \"x\"\n", []string{
+		{"letters of names", "[broker.user.\"a b\"]\ncert = \"CN=x\"\n[broker.user.\"jörg\"]\ncert = \"CN=x\"\n[broker.user.\"\"]\ncert = \"CN=x\"\n[broker.user." + strings.Repeat("x", 65) + "]\ncert = \"CN=x\"\n", []string{
 			`e.toml:1:14: broker.user."a b": "a b" holds the character ' '; allowed: 1 to 64 of A-Z, a-z, 0-9 and _ . @ - (E503)`,
 			`e.toml:3:14: broker.user."jörg": "jörg" holds the character 'ö'; allowed: 1 to 64 of A-Z, a-z, 0-9 and _ . @ - (E503)`,
 			`e.toml:5:14: broker.user."": is empty; allowed: 1 to 64 of A-Z, a-z, 0-9 and _ . @ - (E503)`,
@@ -81,6 +81,13 @@ func TestFaultyUsers(t *testing.T) {
 		}},
 		{"no client identifier", "[broker.user.x]\ncert = \"CN=x\"\nclient_ids = []\n", []string{
 			`e.toml:3:14: broker.user.x.client_ids: is empty, so that no client can use it; leave it out for the user's name and NAME-* (E503)`,
+		}},
+		{"what the broker says of names with dots", "[broker.user.\"a.b@c\"]\ncert = \"plc\"\nclient_ids = [\"*\", \"a*b\", \"edged-x\"]\npublish = [\"a/{user}/#\", \"a/x{client_id}\"]\nsubscribe = [\"a#\"]\n", []string{
+			`e.toml:2:8: broker.user."a.b@c".cert: "plc" is no subject: write NAME=VALUE, such as "CN=plc-7" (E503)`,
+			`e.toml:3:20: broker.user."a.b@c".client_ids[1]: "a*b": * may stand at the end only (E503)`,
+			`e.toml:3:27: broker.user."a.b@c".client_ids[2]: "edged-x": client identifiers that begin with edged- are the gateway's own (E503)`,
+			`e.toml:4:26: broker.user."a.b@c".publish[1]: "a/x{client_id}": "x{client_id}" is no whole level: write {client_id} or {user} between slashes, with nothing beside it (E503)`,
+			`e.toml:5:14: broker.user."a.b@c".subscribe[0]: "a#" is no topic filter: + and # fill a whole level, and # is the last (E503)`,
 		}},
 		{"misspelt keys", "[broker.user.x]\ncert = \"CN=x\"\npublsh = [\"a\"]\nclientids = [\"x\"]\n[broker.tls]\nclientca = \"/x\"\n[broker.ws]\norigin = []\n", []string{
 			`e.toml:3:1: broker.user.x.publsh: unknown key; did you mean "publish"? (E501)`,

@@ -45,6 +45,18 @@ func (v value) part(part validator, table ...string) {
 	part.Validate(v.reported)
 }
 
+// first takes the first name off a key, with the index that it may have. Names that the table has may hold dots.
+func (v value) first(key string) (name, index, rest string) {
+	name, rest, _ = strings.Cut(key, ".")
+	for _, known := range v.node.names {
+		if after, ok := strings.CutPrefix(key, known); ok && len(known) > len(name) && (after == "" || after[0] == '.' || after[0] == '[') {
+			name, rest = known, strings.TrimPrefix(after, ".")
+		}
+	}
+	name, index, _ = strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	return name, index, rest
+}
+
 // reported places what a part says about a key of its table: at the value, or, where the files do not have the key, at
 // the table that it would be in.
 func (v value) reported(key, problem string) {
@@ -53,8 +65,9 @@ func (v value) reported(key, problem string) {
 		text, code = m[1], m[2]
 	}
 	table, full := v.node, v.key
-	for _, name := range strings.Split(key, ".") {
-		name, index, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	for rest := key; rest != ""; {
+		var name, index string
+		name, index, rest = v.first(rest)
 		full = join(full, name)
 		if !v.has(name) {
 			break

@@ -10,18 +10,16 @@
 package authority
 
 import (
+	"crypto/rand"
 	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// insideMark begins the user names of in-process clients. No name that the configuration can give begins so, or with the
-// dollar sign of the two below.
+// insideMark begins the user names of in-process clients. No name that the configuration can give begins so, or with a
+// dollar sign.
 const insideMark = "~"
-
-// Broker is the user of what the broker publishes itself.
-const Broker = "$broker"
 
 // operator is the user of root and of our own account, over a Unix socket.
 const operator = "$operator"
@@ -50,58 +48,71 @@ func newSomebody(name string, r *rights) *somebody {
 
 // Authority knows everybody. Its methods may be called from any goroutine.
 type Authority struct {
-	guest, broker, operator *somebody
-	awaited                 *somebody // an in-process client of an earlier run that has not come back yet
+	guest, operator *somebody
+	awaited         *somebody // an in-process client of an earlier run that has not come back yet
+	key             [32]byte  // of digests; nobody else has it
 
-	mu    sync.Mutex // held by who changes the table, which is never changed in place
-	table atomic.Pointer[map[string]*somebody]
+	brake   brake
+	hashing chan struct{} // holds one: a hash is being computed
+
+	mu    sync.Mutex // held by who changes the world
+	world atomic.Pointer[world]
 }
 
-// New returns an authority that lets in nobody but in-process clients.
+// world is who there is. It never changes.
+type world struct {
+	all     map[string]*somebody // by name
+	users   int
+	bearers []*somebody // users with a certificate's subject
+	decoy   *hash       // what is computed for a user that there is not; nil: nothing
+}
+
+// New returns an authority that lets in nobody but in-process clients, and root.
 func New() *Authority {
-	all := &rights{anything: true, dollar: true}
 	a := &Authority{
-		guest: newSomebody("", nil), broker: newSomebody(Broker, all), awaited: newSomebody(insideMark, all),
+		guest: newSomebody("", nil), awaited: newSomebody(insideMark, &rights{inside: true, anything: true, ids: []string{"*"}}),
 		operator: newSomebody(operator, &rights{anything: true, ids: []string{"*"}}),
+		hashing:  make(chan struct{}, 1),
 	}
-	a.table.Store(&map[string]*somebody{"": a.guest, Broker: a.broker, operator: a.operator})
+	rand.Read(a.key[:]) //nolint:errcheck // never fails
+	a.world.Store(&world{all: map[string]*somebody{"": a.guest, operator: a.operator}})
 	return a
 }
 
 // Admit lets an in-process client in. Of several under one client identifier the latest identity counts.
 func (a *Authority) Admit(id Identity) Client {
-	r := &rights{publish: plain(id.Publish), subscribe: plain(id.Subscribe), inside: true, queue: id.SessionQueue}
-	if r.ids = []string{id.ClientID}; id.ClientID == "" {
-		r.ids = []string{"*"}
+	r := &rights{
+		publish: plain(id.Publish), subscribe: plain(id.Subscribe), ids: []string{id.ClientID},
+		inside: true, queue: id.SessionQueue,
 	}
-	return Client{who: a.change(insideMark+id.ClientID, r), ID: id.ClientID}
-}
-
-// change gives somebody other rights.
-func (a *Authority) change(name string, r *rights) *somebody {
+	if id.ClientID == "" {
+		r.ids[0] = "*"
+	}
+	name := insideMark + id.ClientID
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	table := *a.table.Load()
-	if s := table[name]; s != nil {
+	w := *a.world.Load()
+	s := w.all[name]
+	if s != nil {
 		s.rights.Store(r)
-		return s
+	} else {
+		s = newSomebody(name, r)
+		w.all = maps.Clone(w.all)
+		w.all[name] = s
+		a.world.Store(&w)
 	}
-	s := newSomebody(name, r)
-	table = maps.Clone(table)
-	table[name] = s
-	a.table.Store(&table)
-	return s
+	return Client{who: s, ID: id.ClientID}
 }
 
 // Client returns a user under a client identifier. One who is not known has no rights, but an in-process client of an
 // earlier run that has not come back yet keeps those under which it subscribed and published.
 func (a *Authority) Client(user, clientID string) Client {
-	who := (*a.table.Load())[user]
+	who := a.world.Load().all[user]
 	if who == nil && strings.HasPrefix(user, insideMark) {
 		who = a.awaited
 	}
 	return Client{who: who, ID: clientID}
 }
 
-// Guest returns whoever came without a name, under a client identifier.
-func (a *Authority) Guest(clientID string) Client { return Client{who: a.guest, ID: clientID} }
+// Knows tells whether there is a user of that name.
+func (a *Authority) Knows(user string) bool { return isUser(user) && a.world.Load().all[user] != nil }

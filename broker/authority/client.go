@@ -2,14 +2,14 @@
 
 package authority
 
-import (
-	"strings"
-)
+import "strings"
 
 // Client is somebody under a client identifier. The zero Client is nobody and may do nothing.
 type Client struct {
-	who *somebody
-	ID  string // its client identifier
+	who     *somebody
+	ID      string   // its client identifier
+	secret  *secret  // by which it has come in, nil: by none
+	subject *subject // the same, of a certificate
 }
 
 // rights of the moment, nil for none.
@@ -36,11 +36,12 @@ func (c Client) SessionQueue() int64 {
 	return 0
 }
 
-// MayConnect tells whether the client identifier is one that this client may use. Those of the broker's own clients are
-// for nobody else.
-func (c Client) MayConnect() bool {
+// MayStay tells whether there is such a client today: its user is known, may use the client identifier, and what it has
+// come in by is still the user's. Identifiers of the broker's own clients are for nobody from outside.
+func (c Client) MayStay() bool {
 	r := c.rights()
-	return r != nil && r.mayUse(c.ID)
+	return r != nil && c.ID != "" && r.mayUse(c.ID) &&
+		(c.secret == nil || c.secret == r.secret) && (c.subject == nil || c.subject == r.subject)
 }
 
 // MayDoAll tells whether the client may publish and read everything but what begins with $; a quick way for the guest.
@@ -54,7 +55,7 @@ func (c Client) MayDoAll() bool {
 func (c Client) MayPublish(topic string) bool {
 	r := c.rights()
 	switch {
-	case r == nil || topic == "" || topic[0] == '$' && !r.dollar:
+	case r == nil || topic == "" || topic[0] == '$':
 		return false
 	case r.anything:
 		return true
@@ -111,10 +112,11 @@ func (a *Authority) MayStillPublish(user, topic string) bool {
 type rights struct {
 	inside             bool
 	anything           bool     // publish and read all, but publish nothing that begins with $
-	dollar             bool     // not even that is refused
 	ids                []string // client identifiers, of which the last character may be *
 	publish, subscribe []right
 	queue              int64
+	secret             *secret  // nil: no password
+	subject            *subject // nil: no certificate
 }
 
 // mayUse tells whether a client identifier is among those of the rights.

@@ -31,9 +31,8 @@ type Limits struct {
 
 // Store holds retained messages. Its methods may be called from any goroutine.
 type Store struct {
-	limits Limits
-
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
+	limits   Limits
 	entries  map[string]*entry
 	perGen   map[uint64]int
 	dirty    map[string]*entry // not in the journal as they are
@@ -54,6 +53,13 @@ type entry struct {
 // New returns an empty store.
 func New(limits Limits) *Store {
 	return &Store{limits: limits, entries: map[string]*entry{}, perGen: map[uint64]int{}, dirty: map[string]*entry{}, changes: 1}
+}
+
+// Limit changes the limits. What is beyond them stays.
+func (s *Store) Limit(limits Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = limits
 }
 
 // Room tells whether a message can be retained within the limits.

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	sys   = "golang.org/x/sys"
-	mochi = "github.com/mochi-mqtt/server/v2/packets"
-	toml  = "github.com/BurntSushi/toml"
+	sys    = "golang.org/x/sys"
+	argon2 = "golang.org/x/crypto/argon2"
+	mochi  = "github.com/mochi-mqtt/server/v2/packets"
+	toml   = "github.com/BurntSushi/toml"
 )
 
 // entry is one package's line in the map of the tree.
@@ -56,8 +57,8 @@ func treeMap() map[string]entry {
 			why:   "the broker serves whoever speaks MQTT and knows neither devices nor the cloud",
 		},
 		"broker/authority": {
-			ours: []string{"mqtt/wire"},
-			why:  "who may do what is decided from names, secrets and topics, without connections and sessions",
+			ours: []string{"mqtt/wire"}, third: []string{argon2},
+			why: "who may do what is decided from names, secrets and topics, without connections and sessions",
 		},
 		"broker/session":    {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
 		"broker/router":     {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
