@@ -21,6 +21,7 @@ type options struct {
 	runs   int
 	length time.Duration
 	rate   int
+	row    string
 }
 
 func main() {
@@ -30,7 +31,8 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 5, "runs of each figure of which the median is told")
 	flag.DurationVar(&o.length, "length", 20*time.Second, "of one run under load")
 	flag.IntVar(&o.rate, "rate", 50, "lines a second of each sensor")
-	only := flag.String("only", "", "start, latency, memory or disk")
+	flag.StringVar(&o.row, "row", "", "of the broker: only rows whose names hold this")
+	only := flag.String("only", "", "start, latency, memory, disk or broker")
 	flag.Parse()
 	fmt.Printf("machine   %s, %d processors, %s\n", processor(), runtime.NumCPU(), runtime.Version())
 	fmt.Printf("edged     %s\n\n", strings.TrimSpace(output(o.edged, "version")))
@@ -38,7 +40,7 @@ func main() {
 		name string
 		run  func(options) error
 	}{
-		{"start", benchStart}, {"latency", benchLatency}, {"memory", benchMemory}, {"disk", benchDisk},
+		{"start", benchStart}, {"latency", benchLatency}, {"memory", benchMemory}, {"disk", benchDisk}, {"broker", benchBroker},
 	} {
 		if *only != "" && *only != part.name {
 			continue
