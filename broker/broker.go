@@ -64,8 +64,11 @@ type Broker struct {
 	setup     setup
 	reloading sync.Mutex
 	commits   commits
-	lingering atomic.Int32 // connections that wait for their clients to read why they end
-	output    atomic.Int64 // bytes that connections have not taken yet
+	lingering atomic.Int32   // connections that wait for their clients to read why they end
+	preauth   session.Budget // of CONNECTs that have begun to come
+	shedding  sync.Mutex     // held by who does so; nobody waits for it
+	evicting  sync.Mutex     // the same
+	starving  atomic.Bool    // some session waits for memory
 	counters  statistics.Counters
 	sys       sys
 	refused   refusals
@@ -83,6 +86,9 @@ type Broker struct {
 	lastOrder uint64
 	stopping  bool
 }
+
+// feeders is how many sessions are read for from the journal at a time, since each takes memory for what it reads.
+const feeders = 4
 
 // maxSessions bounds the sessions, most of which nobody may come back for.
 const maxSessions = 20000
@@ -108,10 +114,11 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
+		Feeding: make(chan struct{}, feeders),
 		Dropped: b.counters.Dropped,
 	}
 	b.sys.started = time.Now()
-	b.env.Memory.Limit = cfg.Limits.Memory
+	b.setMemory(cfg.Limits.Memory)
 	rec := session.NewRestorer(b.env)
 	j, err := journal.Open(journal.Config{
 		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,
@@ -143,6 +150,7 @@ func (b *Broker) restore(rec *session.Restorer) {
 		s := x.Session
 		s.QueueLimit = b.limits().SessionQueue
 		b.sessions[s.ID] = s
+		s.Weigh()
 		for _, sub := range s.Subscriptions() {
 			b.subscribe(s, sub)
 		}

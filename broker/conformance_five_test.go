@@ -123,7 +123,7 @@ func TestAliasesOfClients(t *testing.T) {
 		"above the maximum":        {func(c *peer) { aliased(c, highest+1, "t") }, wire.AliasInvalid},
 		"alias 0":                  {func(c *peer) { c.send([]byte("\x30\x08\x00\x01t\x03\x23\x00\x00x")) }, wire.AliasInvalid},
 		"of the connection before": {func(c *peer) { byAlias(c, 2) }, wire.ProtocolError},
-		"no alias and no topic":    {func(c *peer) { c.send([]byte("\x30\x04\x00\x00\x00x")) }, wire.TopicInvalid},
+		"no alias and no topic":    {func(c *peer) { c.send([]byte("\x30\x04\x00\x00\x00x")) }, wire.ProtocolError},
 		"long topics, more than we keep": {func(c *peer) {
 			for alias := 1; alias <= 2; alias++ {
 				aliased(c, alias, strings.Repeat("t", 40000))

@@ -27,7 +27,7 @@ func TestMalformedPacketsEndTheConnection(t *testing.T) {
 		{"PUBLISH of QoS 0 with DUP", "4:3.3.1-2 5:3.3.1-2", "\x38\x03\x00\x01a", "\x38\x04\x00\x01a\x00", wire.Malformed},
 		{"PUBLISH with identifier 0", "4:2.3.1-1 5:2.2.1-3", "\x32\x05\x00\x01a\x00\x00", "\x32\x06\x00\x01a\x00\x00\x00", wire.ProtocolError},
 		{"PUBLISH that is cut", "4:3.3.2-1 5:3.3.2-1", "\x30\x02\x00\x05", "\x30\x02\x00\x05", wire.Malformed},
-		{"no topic", "4:4.7.3-1 5:4.7.3-1", "\x30\x02\x00\x00", "\x30\x03\x00\x00\x00", wire.TopicInvalid},
+		{"no topic", "4:4.7.3-1 5:4.7.3-1", "\x30\x02\x00\x00", "\x30\x03\x00\x00\x00", wire.ProtocolError},
 		{"# in a topic", "4:3.3.2-2 4:4.7.1-1 5:3.3.2-2 5:4.7.0-1", "\x30\x05\x00\x03a/#", "\x30\x06\x00\x03a/#\x00", wire.TopicInvalid},
 		{"+ in a topic", "4:3.3.2-2 4:4.7.1-1 5:3.3.2-2 5:4.7.0-1", "\x30\x05\x00\x03+/a", "\x30\x06\x00\x03+/a\x00", wire.TopicInvalid},
 		{"U+0000 in a topic", "4:1.5.3-2 4:4.7.3-2 5:1.5.4-2 5:4.7.3-2", "\x30\x05\x00\x03a\x00b", "\x30\x06\x00\x03a\x00b\x00", wire.Malformed},

@@ -41,23 +41,28 @@ type conn struct {
 	keepAlive time.Duration // 0: none
 	lastRead  atomic.Int64  // Unix nanoseconds
 	held      atomic.Bool   // its reader waits for the disk
+	buffered  atomic.Int32  // bytes of its reader's buffer beyond the least
+	began     atomic.Int64  // Unix nanoseconds; since when it waits for the rest of a packet, 0: it does not
 
-	mu      sync.Mutex         // guards what follows
-	cancel  context.CancelFunc // ends its waiting for the disk
-	out     []byte
-	sent    statistics.Traffic // of out, not counted yet
-	spare   []byte
-	dirty   bool // somebody is going to flush
-	writing bool
-	closing bool // close once the output is written
-	lingers bool // once closing, it is closed by the reader
-	closed  bool
-	more    bool // the session waits for room in the output
-	acks    []dueAck
-	ackRoom chan struct{} // holds one: there are fewer acks
-	listed  bool          // for the next commit
-	gated   bool          // its session waits for the next commit
-	given   outAliases    // of the topics that it got
+	mu       sync.Mutex         // guards what follows
+	cancel   context.CancelFunc // ends its waiting for the disk
+	out      []byte
+	sent     statistics.Traffic // of out, not counted yet
+	spare    []byte
+	dirty    bool // somebody is going to flush
+	writing  bool
+	draining int       // bytes that a goroutine writes
+	stalled  time.Time // since when it writes them
+	answers  int       // bytes of out that the client has asked for, and will only ask for again once it has read
+	closing  bool      // close once the output is written
+	lingers  bool      // once closing, it is closed by the reader
+	closed   bool
+	more     bool // the session waits for room in the output
+	acks     []dueAck
+	ackRoom  chan struct{} // holds one: there are fewer acks
+	listed   bool          // for the next commit
+	gated    bool          // its session waits for the next commit
+	given    outAliases    // of the topics that it got
 
 	done chan struct{} // closed: nothing more is read
 
@@ -69,6 +74,9 @@ type conn struct {
 	received statistics.Traffic // not counted yet
 	waited   bool               // for the disk, since the last read
 }
+
+// ackBytes is what an acknowledgement takes while it waits.
+const ackBytes = 48
 
 // dueAck is a packet that waits until the journal is durable past pos.
 type dueAck struct {
@@ -127,7 +135,7 @@ func tryRaw(raw syscall.RawConn) func(p []byte) int {
 
 // added puts the connection into the round, unless it is in somebody's. c.mu is held.
 func (c *conn) added(r *session.Round, n int) {
-	c.b.output.Add(int64(n))
+	c.b.env.Memory.Take(n)
 	if !c.dirty {
 		c.dirty = true
 		r.Add(c)
@@ -176,19 +184,30 @@ func (c *conn) Publish(r *session.Round, m *wire.Message, d session.Delivery) bo
 	return true
 }
 
-// Room is [session.Sink]. While slow connections take much memory together, each gets less.
-func (c *conn) Room(limit int) bool {
-	if limit > leastOutput && c.b.output.Load() > c.b.limits().Memory/2 {
-		limit = leastOutput
-	}
+// Room is [session.Sink]. While slow connections take much memory together, each gets less; but a little goes at any time
+// to whoever has taken all that it was given.
+func (c *conn) Room(limit, size int) bool {
+	scarce := limit > leastOutput && !c.b.env.Memory.FitsPart(size, session.Scarce)
+	fits := c.b.env.Memory.FitsPart(size, session.Full)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.out) < limit {
+	switch {
+	case !fits && len(c.out) == 0 && !c.writing && size <= alwaysOutput:
 		return true
+	case fits && len(c.out) < leastOutput, fits && !scarce && len(c.out) < limit:
+		return true
+	case scarce && len(c.out) >= leastOutput:
+		c.b.counters.Hit(statistics.MemoryQoS0)
 	}
 	c.more = true
+	if !fits {
+		c.b.starving.Store(true)
+	}
 	return false
 }
+
+// alwaysOutput is how large a message may be that goes out however scarce memory is.
+const alwaysOutput = 4 << 10
 
 // leastOutput is how much output any connection may have.
 const leastOutput = 64 << 10
@@ -219,6 +238,7 @@ func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
 	if len(c.acks) == 0 && c.b.durable(pos) {
 		c.out = append(c.out, p...)
 		c.sent.Packets++
+		c.answers += len(p)
 		c.added(r, len(p))
 		return
 	}
@@ -227,6 +247,7 @@ func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
 		a.large = p
 	}
 	c.acks = append(c.acks, a)
+	c.b.env.Memory.Take(ackBytes)
 	c.list()
 	if c.b.durable(pos) { // else the commit was before we were listed
 		c.release(r)
@@ -243,6 +264,7 @@ func (c *conn) release(r *session.Round) {
 			c.out = append(c.out, a.small[:a.n]...)
 		}
 	}
+	c.b.env.Memory.Take(-i * ackBytes)
 	if c.acks = c.acks[i:]; len(c.acks) == 0 {
 		c.acks = nil
 	} else {
@@ -250,6 +272,7 @@ func (c *conn) release(r *session.Round) {
 	}
 	if i > 0 {
 		c.sent.Packets += uint64(i)
+		c.answers += len(c.out) - before
 		c.added(r, len(c.out)-before)
 		select {
 		case c.ackRoom <- struct{}{}:
@@ -292,7 +315,7 @@ func (c *conn) shut() {
 		return
 	}
 	c.closed = true
-	c.b.output.Add(-int64(len(c.out)))
+	c.b.env.Memory.Take(-len(c.out) - ackBytes*len(c.acks))
 	c.out, c.spare, c.acks = nil, nil, nil
 	if c.cancel != nil {
 		c.cancel()
@@ -321,6 +344,7 @@ func (c *conn) closeAfter(r *session.Round, p []byte) {
 		if len(p) > 0 {
 			c.sent.Packets++
 		}
+		c.b.env.Memory.Take(-ackBytes * len(c.acks))
 		c.closing, c.acks = true, nil
 		c.added(r, len(p))
 	}

@@ -47,6 +47,7 @@ func (c *conn) connect(ctx context.Context, h byte, body []byte) *wire.Fault {
 	if ack == nil {
 		return &wire.Fault{Code: wire.TooLarge, Text: "CONNACK is longer than the client takes"}
 	}
+	c.b.makeRoom(&c.scratch)
 	unlock := c.b.setup.lock(p.ClientID)
 	defer unlock()
 	if c.isTaken(p.ClientID) {
@@ -136,6 +137,7 @@ func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 	b.counters.Connect()
 	s.Attach(c, session.Window(p.ReceiveMaximum))
 	c.standing.Store(s)
+	s.Weigh()
 	b.recordSoon(s)
 	c.send(&c.scratch.round, wire.AppendConnack(nil, ack, p.Level))
 	for _, id := range s.Released() {
@@ -146,7 +148,7 @@ func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 
 // recordSoon writes the session's record, later when the disk takes none. The session is locked.
 func (b *Broker) recordSoon(s *session.Session) {
-	if b.journal.Writable() {
+	if b.journal.Writable() && b.journal.Pending() < maxPending {
 		s.Record(1)
 	} else {
 		s.RecordLater()
@@ -219,6 +221,7 @@ func (b *Broker) leave(p *publication, s *session.Session, died bool) {
 	}
 	s.Lock()
 	defer s.Unlock()
+	s.Weigh()
 	b.recordSoon(s)
 }
 

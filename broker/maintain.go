@@ -36,8 +36,9 @@ func (b *Broker) maintain(ctx context.Context) {
 			b.contain("the journal's upkeep", func() {
 				b.recordUnrecorded()
 				if b.cfg.Durability != Memory || now.Sub(written) >= retainEvery {
-					b.writeRetained()
-					written = now
+					if b.writeRetained() {
+						written = now
+					}
 				}
 				b.retained.Sweep(now.Unix())
 			})
@@ -48,19 +49,35 @@ func (b *Broker) maintain(ctx context.Context) {
 func (b *Broker) recordUnrecorded() {
 	for _, s := range b.all() {
 		s.Lock()
-		if s.Unrecorded() {
+		if s.Unrecorded() && b.journal.Pending() <= maxPending { // else at the next time
 			s.Record(1)
 		}
 		s.Unlock()
 	}
 }
 
-// writeRetained writes the retained messages that are not in the journal.
-func (b *Broker) writeRetained() {
+// writeRetained writes the retained messages that are not in the journal. At a time no more than a little waits for the
+// disk, since these may be many; all tells whether that was all.
+func (b *Broker) writeRetained() (all bool) {
+	all = true
+	write := b.retainedWriter()
 	b.retained.Write(func(m *wire.Message) journal.Pos {
-		r := session.Record{Message: *m, Time: time.Now().UnixMilli()}
-		return b.journal.Append(session.KindMessage, session.AppendRecord(nil, &r))
+		if all = b.journal.Pending() <= maxPending; !all {
+			return 0
+		}
+		return write(m)
 	})
+	return all
+}
+
+// retainedWriter returns a function that appends a retained message to the journal.
+func (b *Broker) retainedWriter() func(m *wire.Message) journal.Pos {
+	var body []byte
+	return func(m *wire.Message) journal.Pos {
+		r := session.Record{Message: *m, Time: time.Now().UnixMilli()}
+		body = session.AppendRecord(body[:0], &r)
+		return b.journal.Append(session.KindMessage, body)
+	}
 }
 
 // shorten gives back the segments that nobody needs, oldest first. What lives on in the oldest, as sessions' records and
@@ -79,7 +96,9 @@ func (b *Broker) shorten() {
 		if !b.moveRetained(first, n) {
 			return
 		}
-		b.writeRetained() // an older record of a dirty one may be in the segment that goes
+		if !b.writeRetained() { // an older record of a dirty one may be in the segment that goes
+			return // the commits that follow come by here again
+		}
 		b.journal.Release(first + 1)
 	}
 }

@@ -52,6 +52,9 @@ func (c *conn) write() (more bool) {
 			n = c.tryOut(buf)
 		}
 		if n < len(buf) {
+			c.mu.Lock()
+			c.draining, c.stalled = len(buf)-n, time.Now()
+			c.mu.Unlock()
 			c.b.workers.Go(func() { c.b.contain("a writer", func() { c.drain(buf, n) }) })
 			return false
 		}
@@ -64,6 +67,13 @@ func (c *conn) write() (more bool) {
 func (c *conn) next() []byte {
 	if buf := c.out; len(buf) > 0 {
 		c.out, c.spare = c.spare[:0], nil
+		if c.answers > maxAnswers {
+			select {
+			case c.ackRoom <- struct{}{}:
+			default:
+			}
+		}
+		c.answers = 0
 		c.sent.Bytes = uint64(len(buf))
 		c.b.counters.Sent(&c.sent)
 		return buf
@@ -77,7 +87,7 @@ func (c *conn) next() []byte {
 
 // reuse takes back a buffer that is written. c.mu is held.
 func (c *conn) reuse(buf []byte) {
-	c.b.output.Add(-int64(len(buf)))
+	c.b.env.Memory.Take(-len(buf))
 	if cap(buf) <= keepSpare || len(c.out) > 0 && cap(buf) <= 2*leastOutput {
 		c.spare = buf[:0]
 	}
@@ -92,6 +102,7 @@ func (c *conn) drain(buf []byte, from int) {
 		}
 		c.mu.Lock()
 		c.reuse(buf)
+		c.draining = 0
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.b.counters.Hit(statistics.WriteStall)
@@ -117,6 +128,7 @@ func (c *conn) drain(buf []byte, from int) {
 			c.mu.Unlock()
 			return
 		}
+		c.draining, c.stalled = len(buf), time.Now()
 		c.mu.Unlock()
 	}
 }

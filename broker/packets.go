@@ -20,8 +20,13 @@ const receiveMax = 1000
 // handle carries out one packet.
 func (c *conn) handle(ctx context.Context, h byte, body []byte) *wire.Fault {
 	kind := h >> 4
-	if kind == wire.Publish && h&6 != 0 {
+	switch {
+	case kind == wire.Publish && h&6 != 0:
 		if f := c.hold(ctx); f != nil {
+			return f
+		}
+	case kind == wire.Subscribe, kind == wire.Unsubscribe:
+		if f := c.holdBriefly(ctx); f != nil {
 			return f
 		}
 	}
@@ -71,7 +76,11 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	}
 	c.received.Publishes++
 	c.received.Payload += uint64(len(m.Payload))
+	known := c.aliases.bytes
 	if f := c.aliases.resolve(m); f != nil {
+		return f
+	}
+	if f := c.keepAlias(c.aliases.bytes - known); f != nil {
 		return f
 	}
 	if bytes.Count(m.Topic, []byte{'/'}) >= b.limits().TopicLevels {
@@ -115,6 +124,10 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		c.answer(wire.Pubrec, m.ID, refused, 0)
 		return nil
 	}
+	if c.held2(s) >= maxHeld {
+		c.b.counters.Hit(statistics.HeldQoS2)
+		return &wire.Fault{Code: wire.QuotaExceeded, Text: "more QoS 2 messages begun than are kept"}
+	}
 	id := m.ID
 	if refused != 0 || !s.Persistent() {
 		id = 0
@@ -135,6 +148,32 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 func (c *conn) answer(kind byte, id uint16, reason byte, pos journal.Pos) {
 	var p [8]byte
 	c.acknowledge(&c.scratch.round, pos, wire.AppendAck(p[:0], kind, id, reason, c.version))
+}
+
+// keepAlias counts what a topic alias takes more than what it stood for before.
+func (c *conn) keepAlias(more int) *wire.Fault {
+	if c.inside || more == 0 {
+		return nil
+	}
+	c.b.env.Memory.Take(more)
+	if more < 0 || c.b.env.Memory.FitsPart(0, session.Scarce) {
+		return nil
+	}
+	c.b.counters.Hit(statistics.MemoryShed)
+	return &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for a topic alias"}
+}
+
+// maxHeld is how many QoS 2 messages a client may have begun and not released before MQTT 5, which has a bound for it.
+const maxHeld = 2000
+
+func (c *conn) held2(s *session.Session) int {
+	s.Lock()
+	defer s.Unlock()
+	_, n := s.Inbound(0)
+	if n%256 == 255 {
+		s.Weigh()
+	}
+	return n
 }
 
 func (c *conn) tooManyUnderWay() *wire.Fault {
@@ -181,14 +220,12 @@ func unknown(known bool) byte {
 	return wire.PacketIDNotFound
 }
 
-// onPing answers once what the client said before is kept. While too much waits the answer is left out.
+// onPing answers once what the client said before is kept.
 func (c *conn) onPing(s *session.Session) {
 	s.Lock()
 	said := s.Said()
 	s.Unlock()
-	if !c.crowded() && c.Room(leastOutput) {
-		c.acknowledge(&c.scratch.round, said, []byte{wire.Pingresp << 4, 0})
-	}
+	c.acknowledge(&c.scratch.round, said, []byte{wire.Pingresp << 4, 0})
 }
 
 // grant is a SUBSCRIBE's filter that was granted.
@@ -207,6 +244,7 @@ func (c *conn) onSubscribe(s *session.Session, body []byte) *wire.Fault {
 	if !c.fits(wire.AppendSuback(nil, p.ID, codes[:len(p.Filters)], c.version)) {
 		return answerTooLarge()
 	}
+	c.b.makeRoom(&c.scratch)
 	for _, x := range p.Filters {
 		code, group, had := c.admitFilter(s, x, p.SubscriptionID)
 		codes = append(codes, code)
@@ -241,6 +279,9 @@ func (c *conn) admitFilter(s *session.Session, x wire.Subscription, id uint32) (
 		code = wire.FilterInvalid
 	case !c.who.MaySubscribe(filter):
 		code = wire.NotAuthorized
+	case !c.b.roomFor(x.Filter):
+		c.b.counters.Hit(statistics.MemoryState)
+		code = wire.QuotaExceeded
 	default:
 		s.Lock()
 		_, had = s.Subscriptions()[x.Filter]
@@ -249,6 +290,7 @@ func (c *conn) admitFilter(s *session.Session, x wire.Subscription, id uint32) (
 			c.b.counters.Hit(statistics.SubscriptionsPerClient)
 			code = wire.QuotaExceeded
 		}
+		s.Weigh()
 		s.Unlock()
 	}
 	if code >= wire.Unspecified && c.version < 5 {
@@ -274,6 +316,7 @@ func (c *conn) onUnsubscribe(s *session.Session, body []byte) *wire.Fault {
 		}
 		codes = append(codes, code)
 	}
+	s.Weigh()
 	pos := s.Record(2)
 	s.Unlock()
 	for i, filter := range p.Filters {

@@ -65,15 +65,24 @@ func (b *Broker) publish(p *publication, m *wire.Message, topic []byte, from *se
 	pos = b.keep(p, m, targets, from, origin, id, route.Version)
 	p.hand(m, targets, pos)
 	p.unlock()
+	made := 0
 	for i := range targets {
 		if t := &targets[i]; !isOwed(t, m.QoS) && !(t.NoLocal && t.Subscriber == from) {
 			t.Subscriber.Lock()
 			t.Subscriber.Deliver(&p.round, &p.copy, share(t, m, 0, pos))
 			t.Subscriber.Unlock()
+			if made += m.Size(); made > muchOutput { // else all of it would be in memory at once
+				made = 0
+				p.round.Flush()
+				b.shed(0)
+			}
 		}
 	}
 	return pos
 }
+
+// muchOutput is how much one message may add to the output of all before that is written.
+const muchOutput = 1 << 20
 
 // isOwed tells whether a target's share of a message belongs into the journal.
 func isOwed(t *target, qos byte) bool { return min(qos, t.QoS) > 0 && t.Subscriber.Persistent() }

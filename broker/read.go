@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"edged/broker/session"
 	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
@@ -18,11 +19,15 @@ const (
 	readMax = 32 << 10
 )
 
-// connectMax is the largest CONNECT: a will of 64 KiB with its names fits.
-const connectMax = 96 << 10
+// connectMax is the largest CONNECT, of which nobody knows yet whose it is: one with a field of 64 KiB.
+const connectMax = 65 << 10
 
-// maxAcks bounds the acknowledgements that may wait in one connection; then its reader waits.
-const maxAcks = 10000
+// maxAcks bounds the acknowledgements that may wait for the disk in one connection, maxAnswers the bytes of answers that
+// the client does not read; then its reader waits.
+const (
+	maxAcks    = 4000
+	maxAnswers = 64 << 10
+)
 
 // limit is the largest packet that is taken.
 func (c *conn) limit() int {
@@ -35,6 +40,12 @@ func (c *conn) limit() int {
 // read handles packets until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	buf := make([]byte, readMin)
+	defer func() {
+		if n := int(c.buffered.Swap(0)); !c.inside {
+			c.budget().Take(-n)
+			c.b.env.Memory.Take(-c.aliases.bytes)
+		}
+	}()
 	w := 0
 	for {
 		n, err := c.nc.Read(buf[w:])
@@ -42,23 +53,69 @@ func (c *conn) read(ctx context.Context) {
 		if n > 0 {
 			c.lastRead.Store(time.Now().UnixNano())
 		}
+		preauth := c.standing.Load() == nil
 		used, need, f := c.packets(ctx, buf[:w])
+		if preauth {
+			c.grownUp()
+		}
 		c.received.Bytes += uint64(n)
 		c.b.counters.Received(&c.received)
+		if f == nil && err == nil {
+			w = copy(buf, buf[used:w])
+			c.began.Store(unfinished(c.began.Load(), w, used))
+			buf, f = c.resize(ctx, buf, w, n, need)
+		}
 		if f != nil {
 			c.refuse(f)
 			return
 		}
 		c.scratch.round.Flush()
 		if err != nil {
-			if c.standing.Load() == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			if preauth && errors.Is(err, os.ErrDeadlineExceeded) {
 				c.b.counters.Hit(statistics.ConnectTimeout)
 			}
 			return
 		}
-		w = copy(buf, buf[used:w])
-		buf = resize(buf, w, n, need)
+		c.b.shed(0)
+		if !c.listens(ctx) {
+			return
+		}
+		if n >= readMin { // more may be there already: who says much lets the others have their turn
+			runtime.Gosched()
+		}
 	}
+}
+
+// unfinished is since when the connection waits for the rest of a packet, when w bytes of it are there and used bytes of
+// others were handled; 0 without one.
+func unfinished(began int64, w, used int) int64 {
+	switch {
+	case w == 0:
+		return 0
+	case used > 0 || began == 0:
+		return time.Now().UnixNano()
+	}
+	return began
+}
+
+// listens waits while the client reads none of the answers to what it says. It is false once the connection is closed.
+func (c *conn) listens(ctx context.Context) bool {
+	for c.deaf() {
+		c.held.Store(true)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-c.ackRoom:
+			c.held.Store(false)
+		}
+	}
+	return true
+}
+
+func (c *conn) deaf() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed && (c.answers > maxAnswers || len(c.acks) > 2*maxAcks)
 }
 
 // packets handles the whole packets in p and tells how many bytes they are, and how many the next has, if that is known.
@@ -92,21 +149,48 @@ func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.F
 }
 
 // resize fits the read buffer to what comes: w bytes are in it, n came with the last read, need is the size of the
-// packet that has begun.
-func resize(buf []byte, w, n, need int) []byte {
+// packet that has begun. The buffer grows with what has come, never with what was only announced.
+func (c *conn) resize(ctx context.Context, buf []byte, w, n, need int) ([]byte, *wire.Fault) {
+	size := len(buf)
 	switch {
-	case need > len(buf):
-		fresh := make([]byte, need)
-		copy(fresh, buf[:w])
-		return fresh
-	case w == 0 && n == len(buf) && len(buf) < readMax:
-		return make([]byte, 4*len(buf))
-	case w == 0 && len(buf) > readMax, w == 0 && len(buf) > readMin && n < len(buf)/16:
-		return make([]byte, readMin)
 	case w == len(buf):
-		return append(buf, make([]byte, len(buf))...)
+		if size *= 2; c.standing.Load() != nil {
+			size = max(size, readMax)
+		}
+		if need > 0 {
+			size = min(size, need)
+		}
+	case w == 0 && n == len(buf) && len(buf) < readMax && c.budget().FitsPart(4*len(buf), session.Scarce):
+		size = 4 * len(buf)
+	case w == 0 && len(buf) > readMax && !c.budget().FitsPart(0, session.Plenty), w == 0 && len(buf) > readMin && n < len(buf)/16:
+		size = readMin
 	}
-	return buf
+	if size == len(buf) {
+		return buf, nil
+	}
+	if size > len(buf) && w > 0 && !c.takes(ctx, size-len(buf)) {
+		return buf, &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for the rest of the packet"}
+	}
+	c.account(len(buf), size)
+	fresh := make([]byte, size)
+	copy(fresh, buf[:w])
+	return fresh, nil
+}
+
+// account counts the reader's buffer, which changes its size.
+func (c *conn) account(from, to int) {
+	c.buffered.Add(int32(to - from))
+	if !c.inside {
+		c.budget().Take(to - from)
+	}
+}
+
+// grownUp moves what is accounted for a connection that has just finished CONNECT.
+func (c *conn) grownUp() {
+	if c.standing.Load() != nil && !c.inside {
+		c.b.preauth.Take(-int(c.buffered.Load()))
+		c.b.env.Memory.Take(int(c.buffered.Load()))
+	}
 }
 
 // hold waits, before a QoS 1 or 2 message is handled, while the journal takes no more, or too many acknowledgements wait.
@@ -132,8 +216,37 @@ func (c *conn) hold(ctx context.Context) *wire.Fault {
 	return nil
 }
 
+// holdBriefly waits, before the session's record is written, while much waits for a disk that takes it. Who is to
+// acknowledge must not be held up by a disk that takes nothing: it may be full until they have.
+func (c *conn) holdBriefly(ctx context.Context) *wire.Fault {
+	s := c.standing.Load()
+	if s == nil || !s.Persistent() {
+		return nil
+	}
+	for c.b.journal.Writable() && c.b.journal.Pending() > maxPending {
+		c.scratch.round.Flush()
+		t := time.NewTimer(holdAtMost)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return goodbye()
+		case <-c.b.commits.wait():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	return nil
+}
+
+// maxPending is how much may wait for the disk before more records of sessions are written, holdAtMost how long one looks
+// away.
+const (
+	maxPending = 1 << 20
+	holdAtMost = 100 * time.Millisecond
+)
+
 func (c *conn) crowded() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.acks) > maxAcks
+	return len(c.acks) > maxAcks || c.answers > maxAnswers
 }

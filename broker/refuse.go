@@ -21,6 +21,8 @@ const (
 	refusedCommand                 // RETAIN where there may be none
 	refusedRetained                // there is no room: it is delivered, but not retained
 	refusedLogin                   // the client is not let in
+	shedMemory                     // no refusal: a connection was closed for want of memory
+	shedSession                    // no refusal: a session was given up
 	refusedKinds
 )
 

@@ -31,6 +31,7 @@ func (b *Broker) Reload(cfg Config) error {
 	b.router.Forget()
 	b.routing.Unlock()
 	b.now.Store(&cfg.Limits)
+	b.setMemory(cfg.Limits.Memory)
 	b.retained.Limit(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
 	var p publication
 	for _, s := range b.all() {

@@ -98,7 +98,17 @@ func (b *Broker) sweepConns(crowded int) int {
 	for _, c := range late {
 		c.closeAfter(&r, c.farewell(wire.KeepAliveTimeout, ""))
 	}
+	need := 0
+	if b.starving.Swap(false) {
+		need = int(b.limits().Memory)/shareOfMemory/4 + wantedRoom
+		for _, c := range b.connections() {
+			if c.starved() {
+				c.pump(&r)
+			}
+		}
+	}
 	r.Flush()
+	b.shed(need)
 	return crowded
 }
 
@@ -185,7 +195,7 @@ func (b *Broker) stop() {
 		s.Record(2)
 		s.Unlock()
 	}
-	b.writeRetained()
+	b.retained.Write(b.retainedWriter())
 }
 
 // lastWills publishes the wills of all connected clients while those that are subscribed to them can still get them, then
@@ -226,6 +236,13 @@ func (b *Broker) awaitLastWords(all []*conn) {
 			}
 		}
 	}
+}
+
+// starved tells whether the session waits for memory, and not for its client.
+func (c *conn) starved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.more && !c.writing && len(c.out) == 0
 }
 
 func (c *conn) busy() bool {

@@ -87,6 +87,3 @@ func (b *Broker) Session(clientID string) (st SessionStatus, ok bool) {
 	defer s.Unlock()
 	return s.Status(), true
 }
-
-// memoryInUse is how much of Limits.Memory is taken.
-func (b *Broker) memoryInUse() int64 { return b.env.Memory.Used() + b.output.Load() }

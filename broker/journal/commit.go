@@ -123,6 +123,9 @@ func (j *Journal) gather(ctx context.Context) bool {
 	return true
 }
 
+// Pending is how many bytes are not durable.
+func (j *Journal) Pending() int { return j.waiting() }
+
 // waiting is how many bytes are not durable.
 func (j *Journal) waiting() int {
 	j.mu.Lock()

@@ -34,6 +34,7 @@ type Router[S comparable] struct {
 	version atomic.Uint64 // counts changes of the tree
 	tree    sync.RWMutex  // guards root and the changes of version
 	root    node[S]
+	nodes   atomic.Int64 // levels below root
 
 	known  sync.RWMutex // guards what follows
 	routes map[string]*Route[S]
@@ -94,6 +95,7 @@ func (r *Router[S]) at(filter string) *node[S] {
 		child := n.children[level]
 		if child == nil {
 			child = &node[S]{}
+			r.nodes.Add(1)
 			if n.children == nil {
 				n.children = map[string]*node[S]{}
 			}
@@ -118,15 +120,16 @@ func put[S comparable](subs []Subscription[S], sub Subscription[S]) []Subscripti
 func (r *Router[S]) Remove(s S, share, filter string) {
 	r.tree.Lock()
 	defer r.tree.Unlock()
-	prune(&r.root, s, share, filter, true)
+	r.prune(&r.root, s, share, filter, true)
 	r.version.Add(1)
 }
 
 // prune removes a subscription below n and tells whether n is of no more use. It goes as deep as the filter has levels.
-func prune[S comparable](n *node[S], s S, share, filter string, more bool) (empty bool) {
+func (r *Router[S]) prune(n *node[S], s S, share, filter string, more bool) (empty bool) {
 	if more {
 		level, rest, more := strings.Cut(filter, "/")
-		if c := n.children[level]; c != nil && prune(c, s, share, rest, more) {
+		if c := n.children[level]; c != nil && r.prune(c, s, share, rest, more) {
+			r.nodes.Add(-1)
 			delete(n.children, level)
 		}
 	} else if share == "" {
@@ -141,6 +144,9 @@ func prune[S comparable](n *node[S], s S, share, filter string, more bool) (empt
 func without[S comparable](subs []Subscription[S], s S) []Subscription[S] {
 	return slices.DeleteFunc(slices.Clone(subs), func(x Subscription[S]) bool { return x.Subscriber == s })
 }
+
+// Nodes is how many levels all filters have, those that begin alike counted once.
+func (r *Router[S]) Nodes() int64 { return r.nodes.Load() }
 
 // Begins tells whether somebody is subscribed to a filter that begins with that level. Shared subscriptions count by what
 // follows their group.

@@ -43,6 +43,9 @@ const batchBytes = 64 << 10
 // retryRead is how long a feeder waits when the disk cannot be read.
 const retryRead = time.Second
 
+// awaitMemory is how long it waits when too much waits for clients already.
+const awaitMemory = 50 * time.Millisecond
+
 // feed starts the feeder, or tells it that there is room.
 func (s *Session) feed() {
 	f := s.back.feeder
@@ -80,10 +83,14 @@ func (f *feeder) run(from journal.Pos) {
 		if !f.wanted() {
 			return
 		}
+		if !f.begin() {
+			return
+		}
 		f.read()
 		var r Round
 		on, full := f.hand(&r, durable)
 		r.Flush()
+		f.end()
 		switch {
 		case !on:
 			return
@@ -100,6 +107,31 @@ func (f *feeder) run(from journal.Pos) {
 			case <-f.stop:
 			}
 		}
+	}
+}
+
+// begin waits for a place among those who read, and for memory. It is false when there is nobody to read for.
+func (f *feeder) begin() bool {
+	for !f.s.env.Memory.FitsPart(batchBytes, Full) {
+		if f.pause(awaitMemory); !f.wanted() {
+			return false
+		}
+	}
+	if f.s.env.Feeding == nil {
+		return true
+	}
+	select {
+	case <-f.stop:
+		return false
+	case f.s.env.Feeding <- struct{}{}:
+		return true
+	}
+}
+
+func (f *feeder) end() {
+	clear(f.batch)
+	if f.s.env.Feeding != nil {
+		<-f.s.env.Feeding
 	}
 }
 

@@ -4,7 +4,6 @@ package session
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"edged/broker/journal"
 	"edged/mqtt/wire"
@@ -15,6 +14,7 @@ const (
 	outMax    = 1 << 20   // and above which QoS 0 messages are dropped
 	queueMax  = 1 << 20   // bytes of the queue of a session that has no journal
 	queueOwed = 256 << 10 // and of one that has: what comes then is read from the journal later
+	sharedMax = 2 << 20   // the same, where only places are taken: of retained messages
 	itemBytes = 96        // of an item in a queue, without its message
 	feedBelow = 64 << 10  // a queue shorter than this is filled up from the journal
 	maxWindow = 1000      // messages under way to a client that names no Receive Maximum, or a greater one
@@ -27,15 +27,6 @@ func Window(receiveMaximum uint16) int {
 	}
 	return min(int(receiveMaximum), maxWindow)
 }
-
-// Budget bounds what all queues together keep in memory.
-type Budget struct {
-	Limit int64
-	used  atomic.Int64
-}
-
-// Used is how many bytes they keep.
-func (b *Budget) Used() int64 { return b.used.Load() }
 
 // Round collects the connections whose output was added to, for whoever did so to flush them at its end.
 type Round struct{ waiting []Flusher }
@@ -99,7 +90,7 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	case owed && s.back.behind:
 		s.enqueueBehind(c, o)
 		return
-	case len(s.queue) == 0 && s.mayWrite(&o):
+	case len(s.queue) == 0 && s.mayWrite(&o, c.Message):
 		if o.QoS > 0 && !owed {
 			o.N = s.Next()
 		}
@@ -114,7 +105,7 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	case owed && s.full(it.size, queueOwed):
 		s.back.behind, s.back.from, s.back.next, s.back.until = true, o.Pos, o.N, everything
 		return
-	case !owed && (o.QoS == 0 && len(s.queue) == 0 || !o.Shared && s.full(it.size, queueMax)):
+	case !owed && (o.QoS == 0 && len(s.queue) == 0 || !o.Shared && s.full(it.size, queueMax) || o.Shared && s.full(it.size, sharedMax)):
 		s.dropped++ // a slow client: QoS 0 beyond its output, or anything beyond the queue
 		s.env.Dropped(1)
 		return
@@ -128,13 +119,13 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 }
 
 func (s *Session) full(more, limit int) bool {
-	return s.qbytes+more > limit || s.env.Memory.Limit > 0 && s.env.Memory.used.Load()+int64(more) > s.env.Memory.Limit
+	return s.qbytes+more > limit || !s.env.Memory.FitsPart(more, Full)
 }
 
 // charge counts what is queued.
 func (s *Session) charge(n int) {
 	s.qbytes += n
-	s.env.Memory.used.Add(int64(n))
+	s.env.Memory.Take(n)
 }
 
 func (s *Session) clearQueue() {
@@ -143,9 +134,9 @@ func (s *Session) clearQueue() {
 }
 
 // mayWrite tells whether the message may go out now; whatever it waits for makes the connection call Pump.
-func (s *Session) mayWrite(o *Owed) bool {
+func (s *Session) mayWrite(o *Owed, m *wire.Message) bool {
 	if o.QoS == 0 {
-		return s.sink.Room(outMax)
+		return s.sink.Room(outMax, m.Size())
 	}
 	if s.inflight >= s.window || s.head > s.tail+reach && (o.N == 0 || o.N >= s.tail+reach) {
 		return false
@@ -156,7 +147,7 @@ func (s *Session) mayWrite(o *Owed) bool {
 			return false
 		}
 	}
-	return s.sink.Room(outHigh)
+	return s.sink.Room(outHigh, m.Size())
 }
 
 func (s *Session) write(r *Round, m *wire.Message, o *Owed) {
@@ -190,7 +181,7 @@ func (s *Session) Pump(r *Round) {
 				s.sent = max(s.sent, it.N+1)
 				s.settled(it.N)
 			}
-		case !s.mayWrite(&it.Owed):
+		case !s.mayWrite(&it.Owed, it.m):
 			s.popQueue(i)
 			return
 		default:

@@ -92,8 +92,8 @@ func (k *sink) Publish(_ *session.Round, m *wire.Message, d session.Delivery) bo
 	k.got, k.text = append(k.got, d), append(k.text, string(m.Payload))
 	return true
 }
-func (k *sink) Room(int) bool { return len(k.got) < k.room }
-func (k *sink) AfterCommit()  {}
+func (k *sink) Room(int, int) bool { return len(k.got) < k.room }
+func (k *sink) AfterCommit()       {}
 
 func fresh(w *world, num uint32) *session.Session {
 	s := session.New(w.env, "c", "u", uint64(num), num)

@@ -26,8 +26,9 @@ type Sink interface {
 	// Publish adds a message to the output, and the connection to the round. It is false where the client does not take
 	// packets that large.
 	Publish(r *Round, m *wire.Message, d Delivery) bool
-	// Room tells whether less than limit bytes of output wait. If not, the connection calls Pump once there is room.
-	Room(limit int) bool
+	// Room tells whether less than limit bytes of output wait and a message of size bytes may be added. If not, the
+	// connection calls Pump once there is room.
+	Room(limit, size int) bool
 	// AfterCommit makes the connection call Pump after the journal's next commit.
 	AfterCommit()
 }
@@ -53,9 +54,12 @@ type Env struct {
 	Commit func() <-chan struct{}
 	// Go runs f in a goroutine that is waited for when the broker stops.
 	Go func(f func())
+	// Feeding holds a place for each session that is read for at a time. May be nil: any number.
+	Feeding chan struct{}
 	// Dropped is told of each message that a session gives up or loses.
 	Dropped func(messages uint64)
-	Memory  Budget // of the queues in memory
+	Memory  Budget // of what waits: queues, and what the connections hold
+	State   Budget // of the sessions themselves
 }
 
 // Subscription is what a client subscribed to; Filter is as the client wrote it, with $share/GROUP/.
@@ -113,15 +117,17 @@ type Session struct {
 	bytes   uint64      // owed so far, cumulative
 	last    journal.Pos // of the record of the latest number
 	dropped uint64
+	weight  int // as the budget knows
 }
 
 // New returns a session without a connection. num names a persistent session in the journal and is never used again;
 // 0 is a session of its connection only.
 func New(env *Env, id, user string, order uint64, num uint32) *Session {
-	return &Session{
+	s := &Session{
 		ID: id, User: user, Order: order, num: num, env: env, tail: 1, sent: 1, head: 1, everSent: 1,
 		subs: map[string]Subscription{}, spacing: markEvery,
 	}
+	return s
 }
 
 // Lock locks the session. All other methods, unless they say so, need it locked.
@@ -166,8 +172,8 @@ func (s *Session) Detach() {
 
 // rewind forgets what was sent on a connection.
 func (s *Session) rewind() {
-	s.clearQueue()
 	s.stopFeeding()
+	s.clearQueue()
 	s.back = backlog{}
 	s.everSent = max(s.everSent, s.sent)
 	s.sent, s.inflight = s.tail, 0
@@ -181,13 +187,14 @@ func (s *Session) End() {
 		s.env.Log.Append(KindEnd, appendNum(nil, s.num))
 	}
 	s.tail, s.marks, s.carried = s.head, nil, nil
+	s.Weigh()
 }
 
 // Subscriptions returns the session's subscriptions by their filters. The map is the session's own.
 func (s *Session) Subscriptions() map[string]Subscription { return s.subs }
 
-// maxFilters bounds the bytes of a session's filters, so that its record fits into the journal.
-const maxFilters = 512 << 10
+// maxFilters bounds the bytes of a session's filters, so that its record, which is written anew at every change, stays small.
+const maxFilters = 128 << 10
 
 // Subscribe adds a subscription or replaces one. It is false where there is no room for it.
 func (s *Session) Subscribe(sub Subscription, limit int) bool {

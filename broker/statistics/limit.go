@@ -16,16 +16,15 @@ const (
 	SubscriptionsPerClient
 	Retained
 	MemoryQoS0  // memory: messages of QoS 0 to slow readers are dropped
-	MemoryQueue // memory: what clean sessions would queue is dropped
+	MemoryState // memory: a subscription is refused
 	MemoryShed  // memory: a connection is closed
 	SessionExpiry
 	SessionQueue
 	Journal
-	Sessions       // how many there may be
+	Sessions       // one is given up, or a client is not let in, since there are too many
 	ReceiveMaximum // MQTT 5: more under way than we said
 	HeldQoS2       // before MQTT 5: more identifiers held than we keep
 	WriteStall     // a peer reads nothing
-	PacketStall    // a peer does not end the packet that it began
 	limits
 )
 
@@ -33,7 +32,7 @@ const (
 func (l Limit) String() string {
 	return [limits]string{
 		"clients", "preauth", "preauth_per_address", "connect_timeout", "packet", "topic_levels", "subscriptions_per_client",
-		"retained", "memory_qos0", "memory_queue", "memory_shed", "session_expiry", "session_queue", "journal",
-		"sessions", "receive_maximum", "held_qos2", "write_stall", "packet_stall",
+		"retained", "memory_qos0", "memory_state", "memory_shed", "session_expiry", "session_queue", "journal",
+		"sessions", "receive_maximum", "held_qos2", "write_stall",
 	}[l]
 }

@@ -85,9 +85,10 @@ func treeMap() map[string]entry {
 			third: []string{"github.com/coreos/go-systemd/v22/daemon"},
 			why:   "the service manager is told by whoever wires the parts, not by the parts",
 		},
-		"internal/arch":  {why: "the rules of the tree are no part of the product"},
-		"internal/bench": {ours: []string{"*"}, why: "it measures the product and is no part of it"},
-		"internal/e2e":   {ours: []string{"*"}, why: "it runs the product and is no part of it"},
+		"internal/arch":    {why: "the rules of the tree are no part of the product"},
+		"internal/bench":   {ours: []string{"*"}, why: "it measures the product and is no part of it"},
+		"internal/hostile": {ours: []string{"*"}, why: "it attacks the product and is no part of it"},
+		"internal/e2e":     {ours: []string{"*"}, why: "it runs the product and is no part of it"},
 	}
 }
 

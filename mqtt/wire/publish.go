@@ -74,6 +74,9 @@ func ReadPublish(h byte, body []byte, version byte, server bool, now int64, scra
 		if !validText(name) {
 			return fault(Malformed, "topic name is not UTF-8")
 		}
+		if len(name) == 0 { // 3.3.2.1 and 3.3.2.3.4 of MQTT 5
+			return fault(ProtocolError, "an empty topic name without an alias")
+		}
 		return fault(TopicInvalid, "topic name")
 	}
 	p.Topic, p.Payload = name, b

@@ -57,6 +57,7 @@ func (p *part) end(d time.Duration, log *slog.Logger) {
 func (g *Gateway) Run(ctx context.Context) error {
 	serving := launch("broker", g.broker.Run)
 	defer serving.end(stopBroker, g.log)
+	defer keepSmall(g.cfg.Broker.Limits.Memory).end()
 	g.prepare(ctx)
 	own := launch("gateway", func(ctx context.Context) error {
 		return bridge.Keep(ctx, g.log, bridge.Restart(), g.own.Run)

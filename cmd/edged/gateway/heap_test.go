@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+func TestHeapLimit(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, x := range []struct{ live, memory, want int64 }{
+		{3 * mib, 64 * mib, 28 * mib},
+		{64 * mib, 64 * mib, 84 * mib}, // more than memory lives: the collector must not run all the time
+		{3 * mib, 16 * mib, 3*mib + 3*mib/8 + 12*mib},
+	} {
+		if got := heapLimit(x.live, x.memory); got != x.want {
+			t.Errorf("live %d, memory %d: got %d, want %d", x.live, x.memory, got, x.want)
+		}
+	}
+}
+
+// The limit follows what lives, by itself, and is lifted at the end.
+func TestHeapFollowsWhatLives(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	h := keepSmall(16 << 20)
+	ballast := make([]byte, 64<<20)
+	for limit := debug.SetMemoryLimit(-1); limit < 64<<20; limit = debug.SetMemoryLimit(-1) {
+		if limit == before {
+			t.Fatal("there is no limit")
+		}
+		runtime.GC()
+	}
+	runtime.KeepAlive(ballast)
+	h.end()
+	if after := debug.SetMemoryLimit(-1); after != math.MaxInt64 {
+		t.Errorf("at the end the limit is %d", after)
+	}
+}
