@@ -3,11 +3,17 @@
 package broker_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"edged/broker"
+	"edged/broker/authority"
 )
 
 // mosquitto's own clients, with every version and QoS: publishing by lines, receiving what was queued meanwhile.
@@ -56,5 +62,68 @@ func TestMosquittoClients(t *testing.T) {
 				t.Errorf("version %s QoS %s: retained: %q", version, qos, got)
 			}
 		}
+	}
+}
+
+// mosquitto's clients log in with a password of each kind, one of them from a file that mosquitto_passwd has written.
+func TestMosquittoClientsLogIn(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "passwd")
+	if out, err := exec.CommandContext(t.Context(), "mosquitto_passwd", "-c", "-b", file, "imported", "pw").CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+	}
+	line, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, imported, _ := strings.Cut(string(line), ":")
+	stored := map[string]string{"plain": "pw", "hashed": authority.HashPassword([]byte("pw")), "imported": imported}
+	s := newSite(t, func(s *site) {
+		s.cfg.Anonymous, s.cfg.Users = false, map[string]broker.User{}
+		for name, text := range stored {
+			u := user(name, []string{"t/{user}/{client_id}/#"}, []string{"t/+/+/x"})
+			u.Password = func() ([]byte, error) { return []byte(text), nil }
+			s.cfg.Users[name] = u
+		}
+	})
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) (string, int) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), name, append([]string{"-h", "127.0.0.1", "-p", port}, args...)...)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	for name := range stored {
+		for _, version := range []string{"311", "5"} {
+			id := name + "-" + version
+			topic := "t/" + name + "/" + id + "/x"
+			in := []string{"-V", version, "-u", name, "-P", "pw", "-q", "1"}
+			if out, code := run("mosquitto_pub", append(in, "-i", id, "-t", topic, "-m", id, "-r")...); code != 0 {
+				t.Errorf("%s: %d: %s", id, code, out)
+			}
+			if out, code := run("mosquitto_sub", append(in, "-i", id, "-t", topic, "-C", "1", "-W", "10")...); code != 0 || out != id+"\n" {
+				t.Errorf("%s: %d: %q", id, code, out)
+			}
+			if out, code := run("mosquitto_pub", append(in, "-t", "t", "-m", "x")...); code != 0 { // without a ClientId
+				t.Errorf("%s without a ClientId: %d: %s", name, code, out)
+			}
+			bad := []string{"-V", version, "-u", name, "-P", "wrong", "-i", id, "-t", topic, "-m", "x"}
+			if out, code := run("mosquitto_pub", bad...); code == 0 {
+				t.Errorf("%s with a wrong password: %d: %s", id, code, out)
+			}
+			if out, code := run("mosquitto_pub", append(in, "-i", "other", "-t", topic, "-m", "x")...); code == 0 {
+				t.Errorf("%s under another's ClientId: %d: %s", name, code, out)
+			}
+		}
+	}
+	if n := s.Status().Retained; n != 6 {
+		t.Errorf("%d are retained", n)
 	}
 }

@@ -36,7 +36,7 @@ func TestRights(t *testing.T) {
 		"u": {
 			Password: secretOf("p"), ClientIDs: []string{"*"},
 			Publish:   []string{"a/+/set", "own/{client_id}/#", "for/{user}/x", "{client_id}/top"},
-			Subscribe: []string{"b/#", "own/{client_id}", "both/{user}/{client_id}", "$SYS/broker/uptime"},
+			Subscribe: []string{"b/#", "own/{client_id}", "{client_id}/uptime", "both/{user}/{client_id}", "$SYS/broker/uptime"},
 		},
 		"none":   {Password: secretOf("p"), Publish: []string{}, Subscribe: nil},
 		"open":   {Password: secretOf("p"), Publish: []string{"#", "+/x"}, Subscribe: []string{"#"}},
@@ -73,6 +73,7 @@ func TestRights(t *testing.T) {
 		{"u", "a\nb", "publish", "own/a\nb/x", false},
 		{"u", "a\u0085", "publish", "own/a\u0085/x", false},
 		{"u", "$SYS", "publish", "$SYS/top", false},
+		{"u", "$SYS", "read", "$SYS/uptime", false},
 		{"u", "+", "subscribe", "own/a", false},
 		{"u", "#", "subscribe", "own/a", false},
 		{"u", "+", "read", "own/a", false},
