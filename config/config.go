@@ -73,8 +73,21 @@ func load(names []string) (*Config, error) {
 	return build(sources)
 }
 
-// build makes the configuration of what the files hold.
+// build makes the configuration of what the files hold. The error is a [Problems].
 func build(sources []*source) (*Config, error) {
+	cfg, problems := assemble(sources)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if cfg.Gateway.ID != "" {
+		cfg.name(cfg.Gateway.ID)
+	}
+	cfg.Hash = cfg.hash()
+	return cfg, nil
+}
+
+// assemble reads all keys of the files; what has a problem keeps its default.
+func assemble(sources []*source) (*Config, Problems) {
 	c := &check{told: map[string]bool{}, drivers: map[string]*devices.Driver{}}
 	cfg := &Config{Broker: broker.Defaults(), userPasswords: map[string]Secret{}}
 	root := &node{src: &source{}}
@@ -86,15 +99,8 @@ func build(sources []*source) (*Config, error) {
 	v := value{c, "", root}
 	v.table("", topFields(cfg))
 	c.validate(cfg, root)
-	if len(c.problems) > 0 {
-		c.problems.sort()
-		return nil, c.problems
-	}
-	if cfg.Gateway.ID != "" {
-		cfg.name(cfg.Gateway.ID)
-	}
-	cfg.Hash = cfg.hash()
-	return cfg, nil
+	c.problems.sort()
+	return cfg, c.problems
 }
 
 func topFields(cfg *Config) []field {

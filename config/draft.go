@@ -3,16 +3,10 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"syscall"
 )
 
 // Draft is the configuration's files while tables in them are changed. What it does not change stays as it is, byte for
@@ -152,15 +146,24 @@ func (f *draftFile) become(text string) error {
 
 // Check returns the configuration that the draft is. The error is a [Problems].
 func (d *Draft) Check() (*Config, error) {
+	sources, err := d.sources()
+	if err != nil {
+		return nil, err
+	}
+	return build(sources)
+}
+
+// sources are the files, read anew, since building a configuration joins their trees.
+func (d *Draft) sources() ([]*source, error) {
 	var sources []*source
 	for _, f := range d.files {
-		src, p := parse(f.name, f.order, f.text) // anew, since building a configuration joins the trees
+		src, p := parse(f.name, f.order, f.text)
 		if p != nil {
 			return nil, Problems{*p}
 		}
 		sources = append(sources, src)
 	}
-	return build(sources)
+	return sources, nil
 }
 
 // Save writes the files that were changed, each whole or not at all, with the mode and owner that it had. A new one can
@@ -177,69 +180,4 @@ func (d *Draft) Save() error {
 		f.was = []byte(text)
 	}
 	return nil
-}
-
-func (f *draftFile) save(text string) (err error) {
-	name, err := filepath.EvalSymlinks(f.name)
-	if errors.Is(err, fs.ErrNotExist) && f.was == nil {
-		name, err = f.name, os.MkdirAll(filepath.Dir(f.name), 0o755)
-	}
-	if err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	// Nobody else who does this comes between the look at the file and its replacement. The lock ends with dir.
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
-	now, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if !bytes.Equal(now, f.was) {
-		return ErrChanged
-	}
-	return replace(name, text, likeFile(name))
-}
-
-// likeFile gives a file the mode and owner of the one at name, or of a new file of the configuration.
-func likeFile(name string) func(*os.File) error {
-	return func(f *os.File) error {
-		info, err := os.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return private(f)
-		}
-		if err != nil {
-			return err
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
-			if err := f.Chown(int(st.Uid), int(st.Gid)); err != nil {
-				return err
-			}
-		}
-		return f.Chmod(info.Mode().Perm())
-	}
-}
-
-// private lets the group edged read a file, beside its owner.
-func private(f *os.File) error {
-	g, err := user.LookupGroup("edged")
-	if err != nil {
-		return nil // it is readable by its owner alone
-	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return fmt.Errorf("group edged: %w", err)
-	}
-	if err := f.Chown(-1, gid); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			return nil // whoever may not give it to the group runs a gateway of his own
-		}
-		return err
-	}
-	return f.Chmod(0o640)
 }

@@ -23,6 +23,9 @@ import (
 // dialTimeout bounds how long a command tries to reach a broker or the gateway.
 const dialTimeout = 10 * time.Second
 
+// errNotRunning is wrapped by the error of askGateway where no gateway runs.
+var errNotRunning = errors.New("edged is not running")
+
 // askGateway opens a connection to the running gateway's control socket.
 func (g *globals) askGateway(ctx context.Context) (net.Conn, error) {
 	path := g.socketPath()
@@ -34,7 +37,7 @@ func (g *globals) askGateway(ctx context.Context) (net.Conn, error) {
 	case errors.Is(err, os.ErrPermission):
 		return nil, exitWith(exitPermission, fmt.Errorf("no permission to use %s: only root and the group edged may; try sudo", path))
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, exitWith(exitUnavailable, fmt.Errorf("edged is not running (no answer at %s)\nstart it: sudo systemctl start edged, or edged run", path))
+		return nil, exitWith(exitUnavailable, fmt.Errorf("%w (no answer at %s)\nstart it: sudo systemctl start edged, or edged run", errNotRunning, path))
 	}
 	return nil, exitWith(exitUnavailable, fmt.Errorf("reach the gateway: %w", err))
 }

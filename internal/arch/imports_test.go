@@ -27,7 +27,7 @@ type entry struct {
 func treeMap() map[string]entry {
 	return map[string]entry{
 		"cmd/edged": {
-			ours: []string{"*"}, third: []string{"github.com/spf13/cobra"},
+			ours: []string{"*"}, third: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 			why: "it wires the parts, so it alone knows them all; the command line is nobody else's business",
 		},
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
