@@ -25,6 +25,7 @@ import (
 
 	"edged/broker/authority"
 	"edged/broker/journal"
+	"edged/broker/listener"
 	"edged/broker/retained"
 	"edged/broker/router"
 	"edged/broker/session"
@@ -53,6 +54,7 @@ type Broker struct {
 
 	auth     *authority.Authority
 	now      atomic.Pointer[Limits] // those in force
+	origins  atomic.Pointer[[]string]
 	env      *session.Env
 	journal  *journal.Journal
 	router   *router.Router[*session.Session]
@@ -76,15 +78,16 @@ type Broker struct {
 	trim      chan struct{} // holds one: there may be segments to give back
 	workers   sync.WaitGroup
 
-	mu        sync.Mutex // guards what follows
-	sessions  map[string]*session.Session
-	conns     map[*conn]struct{}
-	outside   int // connections from outside that have finished CONNECT
-	silent    int // connections that have not
-	listeners []listener
-	lastNum   uint32
-	lastOrder uint64
-	stopping  bool
+	mu           sync.Mutex // guards what follows
+	sessions     map[string]*session.Session
+	conns        map[*conn]struct{}
+	outside      int // connections from outside that have finished CONNECT
+	silent       int // connections that have not
+	listeners    []*listener.Listener
+	certificates *listener.Certificates // nil: no listener shows any
+	lastNum      uint32
+	lastOrder    uint64
+	stopping     bool
 }
 
 // feeders is how many sessions are read for from the journal at a time, since each takes memory for what it reads.
@@ -109,6 +112,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 		b.log = slog.New(slog.DiscardHandler)
 	}
 	b.now.Store(&cfg.Limits)
+	b.origins.Store(&cfg.WS.Origins)
 	b.commits.next = make(chan struct{})
 	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })

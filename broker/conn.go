@@ -12,6 +12,7 @@ import (
 
 	"edged/broker/authority"
 	"edged/broker/journal"
+	"edged/broker/listener"
 	"edged/broker/session"
 	"edged/broker/statistics"
 	"edged/mqtt/wire"
@@ -25,7 +26,9 @@ type conn struct {
 	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
 	inside  bool                   // the client is in this process
 	who     authority.Client       // who the client is; for one from outside from CONNECT on
-	address string                 // of the peer, without port; "" for an in-process client
+	via     *listener.Listener     // through which it came; nil for an in-process client
+	name    string                 // of the peer, for the log
+	address string                 // of the peer, without port; "" for one on this machine
 	since   time.Time
 
 	in      sync.Mutex // held while one packet is handled, and by who ends the connection for another's sake
@@ -86,12 +89,27 @@ type dueAck struct {
 	n     byte
 }
 
-// newConn returns a connection; who is nil for one from outside.
-func newConn(b *Broker, nc net.Conn, who *authority.Client) *conn {
-	c := &conn{b: b, nc: nc, inside: who != nil, since: time.Now(), ackRoom: make(chan struct{}, 1), done: make(chan struct{})}
+// newConn returns a connection; who is nil for one from outside, and via for one from inside.
+func newConn(b *Broker, nc net.Conn, who *authority.Client, via *listener.Listener) *conn {
+	c := &conn{
+		b: b, inside: who != nil, via: via, name: "inside", since: time.Now(),
+		ackRoom: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	c.carry(nc)
 	if who != nil {
 		c.who = *who
+		return c
 	}
+	c.name = nc.RemoteAddr().String()
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.address = tcp.AddrPort().Addr().Unmap().String()
+	}
+	return c
+}
+
+// carry makes nc what packets are read from and written to. c.mu is held once others know c.
+func (c *conn) carry(nc net.Conn) {
+	c.nc, c.tryOut = nc, nil
 	switch x := nc.(type) {
 	case *pipeEnd:
 		c.tryOut = x.TryWrite
@@ -100,13 +118,6 @@ func newConn(b *Broker, nc net.Conn, who *authority.Client) *conn {
 			c.tryOut = tryRaw(raw)
 		}
 	}
-	if who == nil {
-		c.address = nc.RemoteAddr().String()
-		if host, _, err := net.SplitHostPort(c.address); err == nil {
-			c.address = host
-		}
-	}
-	return c
 }
 
 // tryRaw returns a function that writes to a socket without waiting for it. It is called by one goroutine at a time.
@@ -331,13 +342,13 @@ func (c *conn) close() {
 	c.shut()
 }
 
-// closeAfter sends a last packet and closes once it is written, or at once where the peer does not read.
+// closeAfter sends a last packet and closes once it is written, or at once where the peer is known not to read.
 func (c *conn) closeAfter(r *session.Round, p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed, c.closing:
-	case c.writing:
+	case c.writing && c.tryOut != nil:
 		c.shut()
 	default:
 		c.out = append(c.out, p...)
@@ -346,14 +357,12 @@ func (c *conn) closeAfter(r *session.Round, p []byte) {
 		}
 		c.b.env.Memory.Take(-ackBytes * len(c.acks))
 		c.closing, c.acks = true, nil
+		if c.writing { // by a goroutine, which is always so where tryOut is nil
+			c.nc.SetWriteDeadline(time.Now().Add(lastWords)) //nolint:errcheck // it is closed
+		}
 		c.added(r, len(p))
 	}
 }
 
 // peer names the client in the log.
-func (c *conn) peer() string {
-	if c.inside {
-		return "inside"
-	}
-	return c.nc.RemoteAddr().String()
-}
+func (c *conn) peer() string { return c.name }

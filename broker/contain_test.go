@@ -33,7 +33,7 @@ func TestPanicIsContained(t *testing.T) {
 	}
 	ours, theirs := newPipe()
 	who := b.auth.Admit(Identity{})
-	c := newConn(b, evil{ours}, &who)
+	c := newConn(b, evil{ours}, &who, nil)
 	done := make(chan struct{})
 	go func() { defer close(done); b.serve(t.Context(), c) }()
 	<-done

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"runtime/debug"
 	"slices"
 	"time"
 
+	"edged/broker/listener"
 	"edged/broker/session"
 	"edged/broker/statistics"
 )
@@ -24,20 +26,20 @@ const (
 )
 
 // accept takes connections until the listener is closed.
-func (b *Broker) accept(ctx context.Context, l net.Listener) {
+func (b *Broker) accept(ctx context.Context, l *listener.Listener) {
 	pause := acceptPause
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = acceptPause
-			c := newConn(b, nc, nil)
+			c := newConn(b, nc, nil, l)
 			b.workers.Go(func() { b.serve(ctx, c) })
 			continue
 		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
 			return
 		case pause == acceptPause:
-			b.log.Error("a connection could not be accepted; retrying", "listener", l.Addr(), "err", err)
+			b.log.Error("a connection could not be accepted; retrying", "listener", l, "err", err)
 		}
 		t := time.NewTimer(pause)
 		select {
@@ -66,11 +68,31 @@ func (b *Broker) serve(ctx context.Context, c *conn) {
 		if !b.enter(c) {
 			return
 		}
-		if err := c.nc.SetDeadline(time.Now().Add(b.limits().ConnectTimeout)); err != nil {
-			return
+		if c.getReady(c.since.Add(b.limits().ConnectTimeout)) {
+			c.read(ctx)
 		}
-		c.read(ctx)
 	})
+}
+
+// getReady does the handshake of the listener, if it has one. Its deadline stays that of CONNECT.
+func (c *conn) getReady(by time.Time) bool {
+	if c.via == nil {
+		return c.nc.SetDeadline(by) == nil
+	}
+	nc, err := c.via.Handshake(c.nc, by)
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.b.counters.Hit(statistics.ConnectTimeout)
+		}
+		if loud, n := c.b.refused.note(refusedHandshake, c.address); loud {
+			c.b.log.Info("a connection came to nothing", "listener", c.via, "peer", c.peer(), "err", err, "so_far", n)
+		}
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carry(nc)
+	return !c.closed
 }
 
 // contain runs f and keeps a panic in it from ending the process.

@@ -7,20 +7,31 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
+	"slices"
+
+	"edged/broker/listener"
 )
 
-// ErrAddressInUse is wrapped by the error of Listen when another program has the address.
-var ErrAddressInUse = errors.New("the address is in use")
-
-type listener = net.Listener
+// Errors that Listen's wrap.
+var (
+	ErrAddressInUse = listener.ErrInUse       // another program has the address
+	ErrCertificate  = listener.ErrCertificate // [broker.tls] names files that cannot be used
+)
 
 // Listen opens the listeners of the configuration, all or none, and accepts connections from now on, until the Run that
 // is under way ends.
 func (b *Broker) Listen(ctx context.Context) error {
-	var all []listener
+	opts := listener.Options{Origins: func() []string { return *b.origins.Load() }}
+	if b.cfg.secure() {
+		m, err := b.cfg.TLS.files().Read()
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		opts.Certificates = listener.NewCertificates(m)
+	}
+	var all []*listener.Listener
 	for _, addr := range b.cfg.Listen {
-		l, err := open(ctx, addr)
+		l, err := listener.Open(ctx, addr, opts)
 		if err != nil {
 			for _, l := range all {
 				err = errors.Join(err, l.Close())
@@ -30,6 +41,7 @@ func (b *Broker) Listen(ctx context.Context) error {
 		all = append(all, l)
 	}
 	b.mu.Lock()
+	b.certificates = opts.Certificates
 	b.listeners = append(b.listeners, all...)
 	stopping := b.stopping
 	b.mu.Unlock()
@@ -42,16 +54,32 @@ func (b *Broker) Listen(ctx context.Context) error {
 	return nil
 }
 
-func open(ctx context.Context, addr string) (listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: %w by another program: stop it, or give [broker] listen another port (E401)", addr, ErrAddressInUse)
+// secure tells whether a listener shows a certificate.
+func (c *Config) secure() bool {
+	return slices.ContainsFunc(c.Listen, func(addr string) bool {
+		a, err := listener.Parse(addr)
+		return err == nil && a.Secure()
+	})
+}
+
+func (t TLS) files() listener.Files {
+	return listener.Files{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA}
+}
+
+// readCertificates reads the files of [broker.tls] again, if a listener shows what is in them and is to go on with it.
+// Handshakes show it once use is called.
+func (b *Broker) readCertificates(cfg Config) (use func(), err error) {
+	b.mu.Lock()
+	certs := b.certificates
+	b.mu.Unlock()
+	if certs == nil || !cfg.secure() {
+		return func() {}, nil
 	}
+	m, err := cfg.TLS.files().Read()
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		return nil, err
 	}
-	return l, nil
+	return func() { certs.Use(m) }, nil
 }
 
 func (b *Broker) closeListeners() (err error) {
@@ -65,7 +93,7 @@ func (b *Broker) closeListeners() (err error) {
 	return err
 }
 
-// Addrs are the addresses that are listened on, in the order of the configuration.
+// Addrs are the addresses that are listened on, in the order of the configuration. [Broker.Status] tells them with schemes.
 func (b *Broker) Addrs() []net.Addr {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,7 +119,7 @@ func (b *Broker) Dial(id Identity) (net.Conn, error) {
 	who := b.auth.Admit(id)
 	b.router.Forget()
 	ours, theirs := newPipe()
-	c := newConn(b, ours, &who)
+	c := newConn(b, ours, &who, nil)
 	b.workers.Go(func() { b.serve(context.Background(), c) })
 	return theirs, nil
 }

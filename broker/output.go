@@ -96,7 +96,7 @@ func (c *conn) reuse(buf []byte) {
 // drain writes the output while the peer is slow; it ends when all is written or the connection is closed.
 func (c *conn) drain(buf []byte, from int) {
 	for {
-		err := c.nc.SetWriteDeadline(time.Now().Add(writeStall))
+		err := c.allowWrite()
 		if err == nil {
 			_, err = c.nc.Write(buf[from:])
 		}
@@ -131,4 +131,14 @@ func (c *conn) drain(buf []byte, from int) {
 		c.draining, c.stalled = len(buf), time.Now()
 		c.mu.Unlock()
 	}
+}
+
+// allowWrite sets the deadline of a write.
+func (c *conn) allowWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return c.nc.SetWriteDeadline(time.Now().Add(lastWords))
+	}
+	return c.nc.SetWriteDeadline(time.Now().Add(writeStall))
 }

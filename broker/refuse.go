@@ -17,12 +17,13 @@ import (
 type refusal int
 
 const (
-	refusedRight    refusal = iota // its user has no right to the topic
-	refusedCommand                 // RETAIN where there may be none
-	refusedRetained                // there is no room: it is delivered, but not retained
-	refusedLogin                   // the client is not let in
-	shedMemory                     // no refusal: a connection was closed for want of memory
-	shedSession                    // no refusal: a session was given up
+	refusedRight     refusal = iota // its user has no right to the topic
+	refusedCommand                  // RETAIN where there may be none
+	refusedRetained                 // there is no room: it is delivered, but not retained
+	refusedLogin                    // the client is not let in
+	shedMemory                      // no refusal: a connection was closed for want of memory
+	shedSession                     // no refusal: a session was given up
+	refusedHandshake                // TLS or WebSocket
 	refusedKinds
 )
 

@@ -14,18 +14,25 @@ import (
 func (b *Broker) limits() *Limits { return b.now.Load() }
 
 // Reload puts a configuration, which is valid, into force as far as it can change while the broker runs: users, rights,
-// anonymous and the limits. The error says what could not be read; then all stays as it was.
+// anonymous, certificates, origins and the limits. The error says what could not be read; then all stays as it was.
 //
 // It counts at once and for everybody: for who is connected, for what waits in queues, and for what is retained. Who may
 // not be here any more is disconnected (0x87), and its session ends with all that it is owed; a client that came in by a
-// password or certificate which is no longer its user's is disconnected, and its session stays.
+// password or certificate which is no longer its user's is disconnected, and its session stays. Certificates of the
+// listeners are read from their files again, for the connections that come: those that stand are not touched.
 func (b *Broker) Reload(cfg Config) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
+	useCertificates, err := b.readCertificates(cfg)
+	if err != nil {
+		return fmt.Errorf("reload the broker's configuration: %w", err)
+	}
 	t, err := b.auth.Read(cfg.Users, cfg.Anonymous)
 	if err != nil {
 		return fmt.Errorf("reload the broker's configuration: %w", err)
 	}
+	useCertificates()
+	b.origins.Store(&cfg.WS.Origins)
 	b.routing.Lock() // so that no message is on its way by the rights of before
 	b.auth.Apply(t)
 	b.router.Forget()

@@ -57,11 +57,11 @@ type Status struct {
 // Status tells how the broker is.
 func (b *Broker) Status() Status {
 	st := Status{Dropped: b.counters.Drops(), Limits: b.counters.Hits(), JournalBytes: b.journal.Bytes(), Alarms: map[string]string{}}
-	for _, a := range b.Addrs() {
-		st.Listeners = append(st.Listeners, a.String())
-	}
 	st.Retained, _ = b.retained.Count()
 	b.mu.Lock()
+	for _, l := range b.listeners {
+		st.Listeners = append(st.Listeners, l.String())
+	}
 	st.Clients, st.Sessions = b.outside, len(b.sessions)
 	b.mu.Unlock()
 	b.refused.mu.Lock()

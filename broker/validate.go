@@ -4,13 +4,12 @@ package broker
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"edged/broker/authority"
 	"edged/broker/journal"
+	"edged/broker/listener"
 )
 
 // maxPacket is the largest that Limits.Packet may be: a packet fits into a record of the journal, with whom it is owed to.
@@ -18,11 +17,7 @@ const maxPacket = journal.MaxBody / 2
 
 // Validate reports each value that the broker cannot work with, under its key below [broker].
 func (c Config) Validate(report func(key, problem string)) {
-	for i, addr := range c.Listen {
-		if problem := listenProblem(addr); problem != "" {
-			report(fmt.Sprintf("listen[%d]", i), problem)
-		}
-	}
+	c.validateListeners(report)
 	if c.Durability != Disk && c.Durability != Link && c.Durability != Memory {
 		report("durability", fmt.Sprintf("%q is not known: use %q, %q or %q", c.Durability, Disk, Link, Memory))
 	}
@@ -30,18 +25,35 @@ func (c Config) Validate(report func(key, problem string)) {
 	c.Limits.validate(report)
 }
 
-func listenProblem(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Sprintf("%q is no address: write HOST:PORT, such as \"127.0.0.1:1883\"", addr)
+// validateListeners judges listen, and what listeners need: certificates, and users where others can reach them.
+func (c Config) validateListeners(report func(key, problem string)) {
+	seen := map[string]bool{}
+	open := ""
+	for i, addr := range c.Listen {
+		a, err := listener.Parse(addr)
+		problem := ""
+		switch {
+		case err != nil:
+			problem = err.Error()
+		case a.Port() != "0" && seen[a.Host+"|"+a.File()]:
+			problem = fmt.Sprintf("%q is listed before: an address can be listened on once", addr)
+		case a.Secure() && (c.TLS.Cert == "" || c.TLS.Key == ""):
+			problem = fmt.Sprintf("%q shows a certificate: name one, and its key, as [broker.tls] cert and key", addr)
+		case !a.Local() && len(c.Users) == 0:
+			problem = fmt.Sprintf("%q is open to the network, and there is no user: edged user add NAME makes one; or listen on \"127.0.0.1:%s\" (E410)", addr, a.Port())
+		}
+		if problem != "" {
+			report(fmt.Sprintf("listen[%d]", i), problem)
+			continue
+		}
+		seen[a.Host+"|"+a.File()] = true
+		if open == "" && !a.Local() {
+			open = addr
+		}
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Sprintf("%q is no port: use 0 to 65535", port)
+	if c.Anonymous && open != "" {
+		report("anonymous", fmt.Sprintf("true would let everybody on the network in, at %q, without a password: leave it out, and give each client a user: edged user add NAME (E410)", open))
 	}
-	if host != "localhost" && !isLoopback(host) {
-		return fmt.Sprintf("%q is open to the network, and this version knows no users yet: listen on \"127.0.0.1:%s\" (E410)", addr, port)
-	}
-	return ""
 }
 
 func (l *Limits) validate(report func(key, problem string)) {

@@ -20,6 +20,26 @@ func TestValidate(t *testing.T) {
 		{"defaults", func(*broker.Config) {}, "", ""},
 		{"IPv6 loopback", func(c *broker.Config) { c.Listen = []string{"[::1]:1883", "localhost:0", "127.9.9.9:1"} }, "", ""},
 		{"no listener", func(c *broker.Config) { c.Listen = nil }, "", ""},
+		{"all kinds", func(c *broker.Config) {
+			c.Listen = []string{"127.0.0.1:1", "tls://[::1]:2", "ws://localhost:3/mqtt", "wss://127.0.0.1:4", "unix:///run/edged/mqtt.sock"}
+			c.TLS = broker.TLS{Cert: "c", Key: "k"}
+		}, "", ""},
+		{"with a user", func(c *broker.Config) { openTo(c, "0.0.0.0:1883", "ws://gateway.lan:9001/mqtt") }, "", ""},
+		{"with a user, and anonymous", func(c *broker.Config) {
+			openTo(c, "127.0.0.1:1", "0.0.0.0:1883")
+			c.Anonymous = true
+		}, "anonymous", `at "0.0.0.0:1883", without a password`},
+		{"TLS to the network", func(c *broker.Config) {
+			c.Listen, c.TLS = []string{"tls://:8883"}, broker.TLS{Cert: "c", Key: "k"}
+		}, "listen[0]", "edged user add NAME"},
+		{"no certificate", func(c *broker.Config) { c.Listen, c.TLS.Key = []string{"tls://127.0.0.1:8883"}, "k" }, "listen[0]", "[broker.tls] cert and key"},
+		{"no key", func(c *broker.Config) { c.Listen, c.TLS.Cert = []string{"wss://127.0.0.1:8883"}, "c" }, "listen[0]", "[broker.tls] cert and key"},
+		{"twice", func(c *broker.Config) { c.Listen = []string{"127.0.0.1:1883", "ws://127.0.0.1:1883"} }, "listen[1]", "listed before"},
+		{"a socket twice", func(c *broker.Config) { c.Listen = []string{"unix:///a", "unix:///a"} }, "listen[1]", "listed before"},
+		{"any port twice", func(c *broker.Config) { c.Listen = []string{"127.0.0.1:0", "127.0.0.1:0"} }, "", ""},
+		{"another scheme", func(c *broker.Config) { c.Listen = []string{"http://127.0.0.1:1883"} }, "listen[0]", `"http" is not known`},
+		{"a long path", func(c *broker.Config) { c.Listen = []string{"unix:///" + strings.Repeat("x", 107)} }, "listen[0]", "108 bytes"},
+		{"no path", func(c *broker.Config) { c.Listen = []string{"unix://mqtt.sock"} }, "listen[0]", "names no file"},
 		{"open to the network", func(c *broker.Config) { c.Listen = append(c.Listen, "0.0.0.0:1883") }, "listen[1]", "(E410)"},
 		{"every address", func(c *broker.Config) { c.Listen = []string{":1883"} }, "listen[0]", "(E410)"},
 		{"IPv6 to the network", func(c *broker.Config) { c.Listen = []string{"[::]:1883"} }, "listen[0]", "127.0.0.1:1883"},
@@ -36,6 +56,7 @@ func TestValidate(t *testing.T) {
 		{"small journal", func(c *broker.Config) { c.Limits.SessionQueue, c.Limits.Journal = 1<<20, 1<<20 }, "limits.journal", "1MiB"},
 	} {
 		cfg := broker.Defaults()
+		cfg.Anonymous = false
 		c.change(&cfg)
 		var keys, problems []string
 		cfg.Validate(func(key, problem string) { keys, problems = append(keys, key), append(problems, problem) })
@@ -46,4 +67,10 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: reported %q %q, want %q with %q", c.name, keys, problems, c.key, c.problem)
 		}
 	}
+}
+
+// openTo makes the broker listen where its users may come in, and nobody else.
+func openTo(c *broker.Config, listen ...string) {
+	c.Listen, c.Anonymous = listen, false
+	c.Users = map[string]broker.User{"nodered": {Password: func() ([]byte, error) { return []byte("secret"), nil }}}
 }

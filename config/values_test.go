@@ -54,9 +54,9 @@ func TestBrokerValues(t *testing.T) {
 			`e.toml:2:66: broker.listen[3]: "localhost:70000" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
 		}},
 		{"open to the network", "[broker]\nlisten = [\n  \"127.0.0.1:1883\",\n  \"0.0.0.0:1883\", \"[::]:1884\", \":1885\"\n]\n", []string{
-			`e.toml:4:3: broker.listen[1]: "0.0.0.0:1883" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1883" (E410)`,
-			`e.toml:4:19: broker.listen[2]: "[::]:1884" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1884" (E410)`,
-			`e.toml:4:32: broker.listen[3]: ":1885" is open to the network, and this version knows no users yet: listen on "127.0.0.1:1885" (E410)`,
+			`e.toml:4:3: broker.listen[1]: "0.0.0.0:1883" is open to the network, and there is no user: edged user add NAME makes one; or listen on "127.0.0.1:1883" (E410)`,
+			`e.toml:4:19: broker.listen[2]: "[::]:1884" is open to the network, and there is no user: edged user add NAME makes one; or listen on "127.0.0.1:1884" (E410)`,
+			`e.toml:4:32: broker.listen[3]: ":1885" is open to the network, and there is no user: edged user add NAME makes one; or listen on "127.0.0.1:1885" (E410)`,
 		}},
 		{"a default that another value rules out", "[broker.limits]\njournal = \"32MiB\"\n", []string{
 			`e.toml:1:9: broker.limits.session_queue: 64MiB does not fit into limits.journal, 32MiB (E503)`,

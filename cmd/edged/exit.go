@@ -54,6 +54,8 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.Is(err, broker.ErrAddressInUse):
 		return exitUnavailable
+	case errors.Is(err, broker.ErrCertificate):
+		return exitConfig
 	case errors.Is(err, journal.ErrUnusable):
 		return exitIO
 	case errors.As(err, &refused):

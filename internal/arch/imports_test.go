@@ -13,6 +13,8 @@ const (
 	argon2 = "golang.org/x/crypto/argon2"
 	mochi  = "github.com/mochi-mqtt/server/v2/packets"
 	toml   = "github.com/BurntSushi/toml"
+
+	websockets = "github.com/gorilla/websocket"
 )
 
 // entry is one package's line in the map of the tree.
@@ -52,7 +54,7 @@ func treeMap() map[string]entry {
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
 		},
 		"broker": {
-			ours:  []string{"broker/authority", "broker/journal", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
+			ours:  []string{"broker/authority", "broker/journal", "broker/listener", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
 			third: []string{sys},
 			why:   "the broker serves whoever speaks MQTT and knows neither devices nor the cloud",
 		},
@@ -60,10 +62,15 @@ func treeMap() map[string]entry {
 			ours: []string{"mqtt/wire"}, third: []string{argon2},
 			why: "who may do what is decided from names, secrets and topics, without connections and sessions",
 		},
-		"broker/session":    {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
-		"broker/router":     {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
-		"broker/retained":   {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
-		"broker/statistics": {why: "counting and writing numbers down needs nothing of what is counted"},
+		"broker/listener": {
+			third: []string{websockets},
+			why:   "who is at the other end is known before anything is said, so it does not know what is spoken",
+		},
+		"broker/listener/listenertest": {why: "certificates for the tests of whoever listens"},
+		"broker/session":               {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/router":                {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/retained":              {ours: []string{"mqtt/wire", "broker/journal"}, why: coreWhy},
+		"broker/statistics":            {why: "counting and writing numbers down needs nothing of what is counted"},
 		"broker/journal": {
 			third: []string{sys},
 			why:   "a log of records that does not know what they mean can be tested against every fault of a disk",
