@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -151,6 +152,7 @@ func (h *hash) verify(password []byte) bool {
 	switch h.kind {
 	case argon2id:
 		sum = argon2.IDKey(password, h.salt, h.passes, h.memory, h.lanes, uint32(len(h.sum)))
+		runtime.GC() // these are many MiB, and the next login may be here before the collector is
 	case pbkdf2SHA512:
 		var err error
 		if sum, err = pbkdf2.Key(sha512.New, string(password), h.salt, h.rounds, len(h.sum)); err != nil {
