@@ -247,9 +247,16 @@ func TestSharedMembers(t *testing.T) {
 	two = s.connect(p, false)
 	two.quiet()
 	zero.quiet() // b was begun with a session that is no more
-	two.drop()
+	two.subscribe(1, 1, "$share/g/t")
+	two.disconnectAfterPing()
 	zero.disconnectAfterPing()
 	eventually(t, "both are gone", func() bool { return s.Status().Clients == 1 })
-	publish("kept") // members that are away: one of them is owed it
+	for i := range 4 { // while all are away it is kept for who can be owed it
+		publish(strconv.Itoa(i))
+	}
 	s.connect(held(5, "zero"), true).quiet()
+	two = s.connect(held(5, "two"), true)
+	for i := range 4 {
+		two.wantPayload(strconv.Itoa(i))
+	}
 }

@@ -69,7 +69,7 @@ func TestPublishSubscribeAtEveryQoSAndVersion(t *testing.T) {
 // 10,000 queued messages over 20 reconnections: each in order, none lost, repeats only of what was not acknowledged, under
 // the identifier of before and with DUP.
 //
-// Covers 4:4.6.0-1 4:4.6.0-5 4:4.6.0-6 5:4.6.0-1 5:4.6.0-5 5:4.6.0-6.
+// Covers 4:3.1.2-5 5:3.1.2-23 4:4.6.0-1 4:4.6.0-5 4:4.6.0-6 5:4.6.0-1 5:4.6.0-5 5:4.6.0-6.
 func TestOrderOfABacklogOverReconnections(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

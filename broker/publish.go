@@ -103,13 +103,16 @@ func (p *publication) targets(route *router.Route[*session.Session]) []target {
 	}
 	p.shared = append(p.shared[:0], route.Targets...)
 	for _, g := range route.Shared {
-		if t, ok := g.Pick(connected); ok {
+		if t, ok := g.Pick(connected, keeps); ok {
 			p.shared = append(p.shared, t)
 		}
 	}
 	slices.SortStableFunc(p.shared, func(x, y target) int { return cmp.Compare(x.Subscriber.Order, y.Subscriber.Order) })
 	return p.shared
 }
+
+// keeps tells whether a target is owed what is published while it is away.
+func keeps(t *target) bool { return t.QoS > 0 && t.Subscriber.Persistent() }
 
 func connected(s *session.Session) bool {
 	s.Lock()

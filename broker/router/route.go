@@ -32,18 +32,28 @@ type Shared[S comparable] struct {
 	turn    *atomic.Uint32
 }
 
-// Pick takes the next member in turn, one that is connected where there is one. ok is false when there is no member.
-func (x Shared[S]) Pick(connected func(S) bool) (t Target[S], ok bool) {
+// Pick takes the next member in turn: one that is connected, else one that keeps messages while it is away, else whoever
+// comes next. ok is false when there is no member.
+func (x Shared[S]) Pick(connected func(S) bool, keeps func(*Target[S]) bool) (t Target[S], ok bool) {
 	if len(x.members) == 0 {
 		return t, false
 	}
 	first := int((x.turn.Add(1) - 1) % uint32(len(x.members)))
+	away := -1
 	for i := range x.members {
-		if m := x.members[(first+i)%len(x.members)]; connected(m.Subscriber) {
-			return m, true
+		k := (first + i) % len(x.members)
+		m := &x.members[k]
+		if connected(m.Subscriber) {
+			return *m, true
+		}
+		if away < 0 && keeps(m) {
+			away = k
 		}
 	}
-	return x.members[first], true
+	if away < 0 {
+		away = first
+	}
+	return x.members[away], true
 }
 
 func (x *Route[S]) cost() int {

@@ -160,13 +160,14 @@ func TestSharedSubscription(t *testing.T) {
 	r.Add(router.Subscription[string]{Subscriber: "a", Group: "other", Filter: "t/+"})
 	got := map[string]int{}
 	connected := func(s string) bool { return s != "away" }
+	keeps := func(m *router.Target[string]) bool { return m.QoS > 0 }
 	for range 60 {
 		x := r.Find([]byte("t/1"))
 		if len(x.Shared) != 2 || len(x.Targets) != 0 {
 			t.Fatalf("got %d shared and %d targets", len(x.Shared), len(x.Targets))
 		}
 		for _, s := range x.Shared {
-			m, ok := s.Pick(connected)
+			m, ok := s.Pick(connected, keeps)
 			if !ok {
 				t.Fatal("nobody picked")
 			}
@@ -183,8 +184,15 @@ func TestSharedSubscription(t *testing.T) {
 	if len(x.Shared) != 1 {
 		t.Fatalf("got %d shared", len(x.Shared))
 	}
-	if m, ok := x.Shared[0].Pick(connected); !ok || m.Subscriber != "away" {
+	if m, ok := x.Shared[0].Pick(connected, keeps); !ok || m.Subscriber != "away" {
 		t.Errorf("the only member is not connected: got %v %v, want it all the same", m.Subscriber, ok)
+	}
+	r.Add(router.Subscription[string]{Subscriber: "zero", Group: "g", Filter: "t/#"})
+	nobody := func(string) bool { return false }
+	for range 4 {
+		if m, ok := r.Find([]byte("t/1")).Shared[0].Pick(nobody, keeps); !ok || m.Subscriber != "away" {
+			t.Errorf("got %v, want who keeps it", m.Subscriber)
+		}
 	}
 }
 
