@@ -136,16 +136,21 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if p != nil {
 		t.Fatal(p)
 	}
+	holdsEveryKey(t, exampleFile, src)
+}
+
+func holdsEveryKey(t *testing.T, file string, src *source) {
+	t.Helper()
 	for table, keys := range accepted() {
 		n := src.root
 		for _, name := range strings.Split(strings.NewReplacer("user.NAME", "user.nodered", "NAME", "air", "READING", "pm25").Replace(table), ".") {
 			if n = n.kids[name]; n == nil {
-				t.Fatalf("%s has no table [%s]", exampleFile, table)
+				t.Fatalf("%s has no table [%s]", file, table)
 			}
 		}
 		for _, key := range keys {
 			if n.kids[key] == nil {
-				t.Errorf("%s lacks the key %s of [%s]", exampleFile, key, table)
+				t.Errorf("%s lacks the key %s of [%s]", file, key, table)
 			}
 		}
 	}

@@ -77,11 +77,13 @@ func (cfg *Config) brokerView() map[string]any {
 func plainFields(v reflect.Value) map[string]any {
 	fields := map[string]any{}
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() != reflect.Func && !f.IsZero() && !emptyMap(f) {
+		if f := v.Field(i); f.Kind() != reflect.Func && !f.IsZero() && !empty(f) {
 			fields[v.Type().Field(i).Name] = f.Interface()
 		}
 	}
 	return fields
 }
 
-func emptyMap(v reflect.Value) bool { return v.Kind() == reflect.Map && v.Len() == 0 }
+func empty(v reflect.Value) bool {
+	return (v.Kind() == reflect.Map || v.Kind() == reflect.Slice) && v.Len() == 0
+}

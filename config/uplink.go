@@ -53,7 +53,8 @@ func uplinkFields(c *uplink.Config, password *Secret) []field {
 func queueFields(c *uplink.Config) []field {
 	return append([]field{
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
-	}, later("age", "when_full", "order")...)
+		{"when_full", choice(&c.WhenFull, []string{"drop-oldest"}, "reject", "conflate")},
+	}, later("age", "order")...)
 }
 
 func version(to *byte) func(value) {

@@ -29,7 +29,8 @@ type Config struct {
 	Prefix    string                 // before every topic in the cloud, taken off on the way in
 	QoS       byte                   // highest towards the cloud
 	Inflight  int                    // messages on their way to the cloud
-	QueueSize int64                  // bytes that may wait for the cloud; the broker drops the oldest beyond
+	QueueSize int64                  // bytes that may wait for the cloud
+	WhenFull  string                 // what the broker does beyond: "drop-oldest"
 }
 
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".
@@ -37,7 +38,7 @@ func Defaults() Config {
 	return Config{
 		Version: 4, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
-		QoS: 1, Inflight: 100, QueueSize: 256 << 20,
+		QoS: 1, Inflight: 100, QueueSize: 256 << 20, WhenFull: "drop-oldest",
 	}
 }
 

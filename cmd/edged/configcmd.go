@@ -34,7 +34,7 @@ func newConfig(g *globals) *cobra.Command {
 			}
 			return g.checkConfig(path)
 		},
-	}, newConfigApply(g))
+	}, newConfigShow(g), newConfigApply(g))
 	return cmd
 }
 
