@@ -74,7 +74,7 @@ func TestPlaces(t *testing.T) {
 		}},
 		{"array over lines", "[broker]\nlisten = [ # ]\n  \"127.0.0.1:1883\", # \"x\"\n  [1], 'y',\n]\nfoo = 1\n", []string{
 			`e.toml:4:3: broker.listen[1]: must be a string, not a list (E502)`,
-			`e.toml:4:8: broker.listen[2]: "y" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
+			`e.toml:4:8: broker.listen[2]: "y" is no address: write HOST:PORT, such as "127.0.0.1:1883" (E503)`,
 			`e.toml:6:1: broker.foo: unknown key (E501)`,
 		}},
 		{"multi-line string", "[gateway]\ntags.a = \"\"\"\n[broker]\nfoo = 1\n\"\"\"\ntags.b = '''\n'''''\nbar = 1\n", []string{

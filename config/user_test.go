@@ -16,7 +16,7 @@ func TestUsers(t *testing.T) {
 	file := secretFile(t, 0o640, "geheim\n")
 	cfg, err := config.Parse("e.toml", `
 [broker]
-listen = ["127.0.0.1:1883", "localhost:1884"]
+listen = ["127.0.0.1:1883", "ws://[::1]:8083/mqtt", "unix:///run/edged/mqtt.sock"]
 durability = "link"
 [broker.ws]
 origins = ["https://panel.example.com", "http://10.0.0.5:8080"]
@@ -37,7 +37,7 @@ cert = "CN=old"
 		t.Fatal(err)
 	}
 	b := cfg.Broker
-	if b.Anonymous || b.Durability != "link" || b.Limits.Memory != 128<<20 || len(b.WS.Origins) != 2 || len(b.Listen) != 2 {
+	if b.Anonymous || b.Durability != "link" || b.Limits.Memory != 128<<20 || len(b.WS.Origins) != 2 || len(b.Listen) != 3 {
 		t.Errorf("[broker] is %+v", b)
 	}
 	u := b.Users["nodered"]
@@ -119,10 +119,11 @@ func TestAnonymousByDefault(t *testing.T) {
 		want       bool
 	}{
 		{"nothing", "", true},
-		{"loopback", "[broker]\nlisten = [\"127.0.0.1:1883\", \"[::1]:8883\", \"localhost:80\"]\n", true},
+		{"loopback and unix", "[broker]\nlisten = [\"127.0.0.1:1883\", \"ws://[::1]:8883\", \"localhost:80\", \"unix:///run/x.sock\"]\n", true},
 		{"no listener", "[broker]\nlisten = []\n", true},
 		{"a user", user, false},
 		{"a user, and asked for", "[broker]\nanonymous = true\n" + user, true},
+		{"the network, and a user", "[broker]\nlisten = [\"0.0.0.0:1883\"]\n" + user, false},
 		{"asked for", "[broker]\nanonymous = false\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -48,10 +48,10 @@ func TestBrokerValues(t *testing.T) {
 			"[broker.limits]\nclients = 10\npreauth = 11\npreauth_per_address = 12\nconnect_timeout = \"2s\"\npacket = \"1MiB\"\ntopic_levels = 8\n" +
 			"subscriptions_per_client = 9\nretained = 10\nretained_bytes = \"1MiB\"\nsession_expiry = \"1d\"\nsession_queue = \"1MiB\"\njournal = \"1GiB\"\n", nil},
 		{"bad addresses", "[broker]\nlisten = [\"localhost\", \"localhost:mqtt\", \"tcp://localhost:1883\", \"localhost:70000\"]\n", []string{
-			`e.toml:2:11: broker.listen[0]: "localhost" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
-			`e.toml:2:24: broker.listen[1]: "localhost:mqtt" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
-			`e.toml:2:42: broker.listen[2]: "tcp://localhost:1883" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
-			`e.toml:2:66: broker.listen[3]: "localhost:70000" is no address to listen on; write "HOST:PORT", "tls://HOST:PORT", "ws://HOST:PORT/mqtt", "wss://HOST:PORT/mqtt" or "unix:///PATH" (E503)`,
+			`e.toml:2:11: broker.listen[0]: "localhost" is no address: write HOST:PORT, such as "127.0.0.1:1883" (E503)`,
+			`e.toml:2:24: broker.listen[1]: "mqtt" is no port: use 0 to 65535 (E503)`,
+			`e.toml:2:42: broker.listen[2]: "tcp" is not known in "tcp://localhost:1883": use "HOST:PORT", or tls, ws, wss or unix before "://" (E503)`,
+			`e.toml:2:66: broker.listen[3]: "70000" is no port: use 0 to 65535 (E503)`,
 		}},
 		{"open to the network", "[broker]\nlisten = [\n  \"127.0.0.1:1883\",\n  \"0.0.0.0:1883\", \"[::]:1884\", \":1885\"\n]\n", []string{
 			`e.toml:4:3: broker.listen[1]: "0.0.0.0:1883" is open to the network, and there is no user: edged user add NAME makes one; or listen on "127.0.0.1:1883" (E410)`,

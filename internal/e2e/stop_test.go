@@ -41,7 +41,8 @@ func TestWhatStopsAStart(t *testing.T) {
 			[]string{"edged.toml:3:1", "edged.toml:5:", "pms5003"},
 		},
 		{"syntax", "[broker\n", "", 78, []string{"edged.toml:1:"}},
-		{"open to the network", "[broker]\nlisten = [\"0.0.0.0:1883\"]\n", "", 78, []string{"E410"}},
+		{"open to the network", "[broker]\nlisten = [\"0.0.0.0:1883\"]\n", "", 78, []string{"E410", "edged user add NAME"}},
+		{"everybody on the network", "[broker]\nlisten = [\"0.0.0.0:1883\"]\nanonymous = true\n[broker.user.x]\ncert = \"CN=x\"\n", "", 78, []string{"E410", "anonymous"}},
 		{"address in use", fmt.Sprintf("[broker]\nlisten = [%q]\n", busy.Addr()), "", 69, []string{"E401", busy.Addr().String()}},
 		{"state is a file", "[broker]\nlisten = [\"127.0.0.1:0\"]\n", notDir, 74, []string{"E604", notDir}},
 	} {
