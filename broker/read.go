@@ -133,6 +133,9 @@ func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.F
 			return used, 0, f
 		case whole > c.limit():
 			c.b.counters.Hit(statistics.Packet)
+			if c.standing.Load() == nil {
+				return used, 0, c.refuseLarge(p[used:])
+			}
 			return used, 0, &wire.Fault{Code: wire.TooLarge, Text: "packet too large"}
 		case c.standing.Load() == nil && p[used]>>4 != wire.Connect:
 			return used, 0, &wire.Fault{Code: wire.ProtocolError, Text: "the first packet is not CONNECT"}

@@ -94,6 +94,12 @@ func (e *echo) dial(t *testing.T, show ...tls.Certificate) net.Conn {
 	return nc
 }
 
+// web makes a WebSocket of a client's connection.
+func (e *echo) web(t *testing.T, nc net.Conn) *listenertest.WebSocket {
+	t.Helper()
+	return listenertest.NewWebSocket(t, nc, e.Addr().String())
+}
+
 // wantEcho sends something and wants it back.
 func wantEcho(t *testing.T, c io.ReadWriter, text string) {
 	t.Helper()

@@ -9,51 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
-
-// web makes a WebSocket of a client's connection.
-func (e *echo) web(t *testing.T, nc net.Conn) *client {
-	t.Helper()
-	d := websocket.Dialer{
-		NetDial: func(string, string) (net.Conn, error) { return nc, nil }, Subprotocols: []string{"mqtt"},
-	}
-	ws, _, err := d.Dial("ws://"+e.Addr().String()+"/mqtt", nil)
-	if err != nil {
-		t.Fatalf("WebSocket: %v", err)
-	}
-	if ws.Subprotocol() != "mqtt" {
-		t.Errorf("the subprotocol is %q", ws.Subprotocol())
-	}
-	return &client{Conn: nc, ws: ws}
-}
-
-// client is a stream over the WebSocket of a client.
-type client struct {
-	net.Conn
-	ws   *websocket.Conn
-	rest []byte
-}
-
-func (c *client) Write(p []byte) (int, error) {
-	return len(p), c.ws.WriteMessage(websocket.BinaryMessage, p)
-}
-
-func (c *client) Read(p []byte) (n int, err error) {
-	for len(c.rest) == 0 {
-		if _, c.rest, err = c.ws.ReadMessage(); err != nil {
-			return 0, err
-		}
-	}
-	n = copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
-}
 
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
@@ -64,11 +25,11 @@ func TestWebSocket(t *testing.T) {
 		rand.Read(big)
 		wantEcho(t, c, "hello")
 		wantEcho(t, c, string(big))
-		if err := c.ws.WriteControl(websocket.PingMessage, []byte("are you there?"), time.Now().Add(patience)); err != nil {
+		if err := c.WS.WriteControl(websocket.PingMessage, []byte("are you there?"), time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		pong := ""
-		c.ws.SetPongHandler(func(s string) error { pong = s; return nil })
+		c.WS.SetPongHandler(func(s string) error { pong = s; return nil })
 		wantEcho(t, c, "after the ping")
 		if pong != "are you there?" {
 			t.Errorf("%s: the pong was %q", addr, pong)

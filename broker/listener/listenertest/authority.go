@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package listenertest issues certificates for tests.
+// Package listenertest is what connects to listeners in tests, and the authority that issues certificates for both sides.
 package listenertest
 
 import (
