@@ -247,10 +247,7 @@ func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
 		return
 	}
 	if len(c.acks) == 0 && c.b.durable(pos) {
-		c.out = append(c.out, p...)
-		c.sent.Packets++
-		c.answers += len(p)
-		c.added(r, len(p))
+		c.say(r, p)
 		return
 	}
 	a := dueAck{pos: pos}

@@ -20,17 +20,10 @@ const receiveMax = 1000
 // handle carries out one packet.
 func (c *conn) handle(ctx context.Context, h byte, body []byte) *wire.Fault {
 	kind := h >> 4
-	switch {
-	case kind == wire.Publish && h&6 != 0:
-		if f := c.hold(ctx); f != nil {
-			return f
-		}
-	case kind == wire.Subscribe, kind == wire.Unsubscribe:
-		if f := c.holdBriefly(ctx); f != nil {
-			return f
-		}
-	}
 	s := c.standing.Load()
+	if f := c.hold(ctx, s, h, body); f != nil {
+		return f
+	}
 	if s == nil {
 		return c.connect(ctx, h, body)
 	}
@@ -220,11 +213,17 @@ func unknown(known bool) byte {
 	return wire.PacketIDNotFound
 }
 
-// onPing answers once what the client said before is kept.
+// onPing answers once what the client said before is kept, but does not wait for a disk in trouble.
 func (c *conn) onPing(s *session.Session) {
 	s.Lock()
 	said := s.Said()
 	s.Unlock()
+	if !c.b.journal.Writable() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.say(&c.scratch.round, []byte{wire.Pingresp << 4, 0})
+		return
+	}
 	c.acknowledge(&c.scratch.round, said, []byte{wire.Pingresp << 4, 0})
 }
 

@@ -196,31 +196,8 @@ func (c *conn) grownUp() {
 	}
 }
 
-// hold waits, before a QoS 1 or 2 message is handled, while the journal takes no more, or too many acknowledgements wait.
-// What was made so far goes out first. It waits once per read.
-func (c *conn) hold(ctx context.Context) *wire.Fault {
-	if c.waited {
-		return nil
-	}
-	c.waited = true
-	c.scratch.round.Flush()
-	c.held.Store(true)
-	defer c.held.Store(false)
-	if err := c.b.journal.Wait(ctx); err != nil {
-		return goodbye()
-	}
-	for c.crowded() {
-		select {
-		case <-ctx.Done():
-			return goodbye()
-		case <-c.ackRoom:
-		}
-	}
-	return nil
-}
-
 // holdBriefly waits, before the session's record is written, while much waits for a disk that takes it. Who is to
-// acknowledge must not be held up by a disk that takes nothing: it may be full until they have.
+// acknowledge must not be held up by a disk that takes nothing: it may be full until they have. But memory has its bound.
 func (c *conn) holdBriefly(ctx context.Context) *wire.Fault {
 	s := c.standing.Load()
 	if s == nil || !s.Persistent() {
@@ -238,7 +215,7 @@ func (c *conn) holdBriefly(ctx context.Context) *wire.Fault {
 		}
 		t.Stop()
 	}
-	return nil
+	return c.heldBy(ctx, c.b.journal.WaitForMemory)
 }
 
 // maxPending is how much may wait for the disk before more records of sessions are written, holdAtMost how long one looks

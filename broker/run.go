@@ -18,29 +18,45 @@ const (
 	slowSweeps = 4 // sweeps of connections per sweep of sessions
 )
 
+// leave is how long who may be waiting for a disk that hangs is waited for at a stop.
+const leave = 500 * time.Millisecond
+
 // lastWords is how long slow peers may take what is on its way to them when the broker stops.
 const lastWords = time.Second
 
 // Run commits and sweeps until ctx ends. Then it closes the listeners, publishes the wills of the clients that are still
 // connected, says goodbye to those of MQTT 5 (0x8B), commits, and returns once every connection has ended. In-process
-// clients are expected to have gone before. The error says what the journal could not write.
+// clients are expected to have gone before. The error says what the journal could not write. A disk that does not answer
+// is left behind: Run returns within 5 s.
 func (b *Broker) Run(ctx context.Context) error {
 	commits, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCommits()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- b.journal.Run(commits, b.committed) }()
+	go func() {
+		defer stop() // a journal that ends by itself has a defect, and a broker without one keeps no promise
+		ended <- b.journal.Run(commits, b.committed)
+	}()
 	maintained := make(chan struct{})
 	go func() {
 		defer close(maintained)
 		b.maintain(ctx)
 	}()
 	b.sweep(ctx)
-	<-maintained
+	slow := !within(leave, maintained)
 	err := b.closeListeners()
 	b.stop()
 	stopCommits()
 	err = errors.Join(err, <-ended)
-	b.workers.Wait() // feeders and readers end with their connections, or with the journal
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		b.workers.Wait() // feeders and readers end with their connections, or with the journal
+	}()
+	if slow = !within(leave, worked) || slow; slow {
+		err = errors.Join(err, errors.New("E602: the disk does not answer, and who reads it was left behind"))
+	}
 	if err != nil {
 		return fmt.Errorf("stop the broker: %w", err)
 	}
@@ -62,6 +78,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.contain("a sweep", func() {
+			b.sweepPings()
 			crowded = b.sweepConns(crowded)
 			var p publication
 			b.sweepSys(&p, time.Now())

@@ -27,8 +27,8 @@ type committer struct {
 	commitErr, spareErr error // why the last attempt failed
 	retry, retrySpare   time.Time
 	backoff             time.Duration
-	raised              map[string]bool
-	damage              map[uint64]int // places by generation, of those kept
+	raised              map[string]bool // guarded by telling
+	damage              map[uint64]int  // places by generation, of those kept
 	pace                pacer
 	company             bool // records came while the last commit was being written
 }
@@ -49,22 +49,17 @@ func (j *Journal) Start() {
 	j.makeSpare()
 }
 
-// Run writes what is appended, in groups, until ctx ends; then it writes the rest and a mark of the orderly stop, and
-// closes the journal. committed is called after each group that has become durable, by Run's goroutine and without any
-// lock held; it may be nil. The error says what could not be written at the end.
-func (j *Journal) Run(ctx context.Context, committed func(durable Pos)) error {
-	if committed == nil {
-		committed = func(Pos) {}
-	}
+// write writes what is appended until ctx ends, then the rest, and closes the journal.
+func (j *Journal) write(ctx context.Context, committed func(durable Pos)) error {
 	for ctx.Err() == nil {
 		switch now := time.Now(); {
 		case j.busy() && !now.Before(j.retry):
 			if j.gather(ctx) {
-				j.attempt(committed)
+				j.step(func() { j.attempt(committed) })
 			}
-			j.makeSpare()
+			j.step(j.makeSpare)
 		case !j.spare && !now.Before(j.retrySpare):
-			j.makeSpare()
+			j.step(j.makeSpare)
 		default:
 			j.rest(ctx, now)
 		}
@@ -199,25 +194,53 @@ func (j *Journal) makeSpare() {
 	j.announce()
 }
 
-// announce raises and ends E601 and E602, and holds publishers back or lets them go.
+// announce raises and ends E601 and E602, and says whom to hold back.
 func (j *Journal) announce() {
+	j.telling.Lock()
+	defer j.telling.Unlock()
+	j.stuck = false
 	var full, failing error
 	for _, err := range []error{j.spareErr, j.commitErr} {
 		switch {
-		case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
+		case isFull(err):
 			full = err
 		case err != nil:
 			failing = err
 		}
 	}
 	j.tell("E601", full, "the disk is full, so publishers at QoS 1 and 2 wait: free some space for "+j.path)
-	j.tell("E602", failing, "the disk cannot be written, so publishers at QoS 1 and 2 wait: look at the disk of "+j.path)
-	if held := full != nil || failing != nil; held == j.Writable() {
-		j.change(func() { j.held = held })
+	j.tell("E602", failing, j.failingText())
+	held, takes := full != nil || failing != nil, toDisk
+	switch {
+	case isFull(j.commitErr):
+		takes = nowhere
+	case j.commitErr != nil && j.roomy():
+		takes = toMemory
+	case j.commitErr != nil:
+		takes = nowhere
+	}
+	j.mu.Lock()
+	changed := held != j.held || takes != j.takes
+	j.mu.Unlock()
+	if changed {
+		j.change(func() { j.held, j.takes = held, takes })
 	}
 }
 
-// tell raises an alarm, or ends it when err is nil.
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+func (j *Journal) failingText() string {
+	return "the disk cannot be written, so publishers at QoS 1 and 2 wait: look at the disk of " + j.path
+}
+
+// roomy tells whether a disk that is failing has room for all that may wait in memory, so that it can be written once
+// the disk is well, and the acknowledgements behind it too.
+func (j *Journal) roomy() bool {
+	free, err := j.dir.Free()
+	return err == nil && free >= roomy
+}
+
+// tell raises an alarm, or ends it when err is nil. j.telling is held.
 func (j *Journal) tell(code string, err error, text string) {
 	if j.raised[code] == (err != nil) {
 		return
@@ -235,6 +258,8 @@ func (j *Journal) tell(code string, err error, text string) {
 
 // announceDamage raises E603, or ends it when the damaged segments are gone.
 func (j *Journal) announceDamage() {
+	j.telling.Lock()
+	defer j.telling.Unlock()
 	places := 0
 	for _, n := range j.damage {
 		places += n

@@ -45,8 +45,8 @@ type Config struct {
 	FS  FS           // nil: the operating system
 	Log *slog.Logger // nil: nothing is logged
 	// Alarm is told when a condition begins (text says what and what to do) and when it is over (text is empty):
-	// E601 the disk is full, E602 it cannot be written, E603 damaged records were skipped. It is called without any lock
-	// held, from Open, Start and Run, and must not block. May be nil.
+	// E601 the disk is full, E602 it cannot be written, E603 damaged records were skipped. It is called from Open, Start
+	// and Run, by one goroutine at a time, and must neither block nor call the journal. May be nil.
 	Alarm func(code, text string)
 }
 
@@ -80,17 +80,30 @@ type Journal struct {
 	segs    []*segment
 	newest  uint64         // generation of the newest segment that has a file, or had one
 	spare   bool           // a spare segment is ready
-	held    bool           // publishers wait: E601 or E602 is raised
+	held    bool           // E601 or E602 is raised
+	takes   taking         // what becomes of what publishers append
 	found   map[uint64]int // generations in which readers met damage that nobody has looked at yet
-	closed  bool
-	room    chan struct{} // closed when those in Wait should look again
-	unused  []byte        // a buffer for the next chunk
+	closed  bool           // nothing more is taken
+	gone    bool           // the files are closed, or being closed
+	room    chan struct{}  // closed when those in Wait should look again
+	unused  []byte         // a buffer for the next chunk
 
 	buffers  sync.Pool
 	skipping sync.Mutex // one reader at a time searches a damaged segment, for that takes the memory of one
 
+	telling sync.Mutex // guards the alarms; the journal's lock may be taken with it held
+	watch
 	committer
 }
+
+// taking says where records of publishers go.
+type taking int
+
+const (
+	toDisk   taking = iota // to the disk, while it has room
+	toMemory               // the disk fails: they wait in memory, up to a bound
+	nowhere                // publishers wait
+)
 
 // Durable is the place up to which every record has reached the disk for good.
 func (j *Journal) Durable() Pos { return Pos(j.durable.Load()) }
@@ -189,16 +202,30 @@ func (j *Journal) Release(gen uint64) {
 	j.wake()
 }
 
-// maxPending is how many bytes may wait for the disk before Wait holds publishers back.
-const maxPending = 4 << 20
+const (
+	maxPending = 4 << 20         // bytes that may wait for the disk before Wait holds publishers back
+	roomy      = 4 * SegmentSize // free bytes that a failing disk must have for that
+)
 
-// Wait blocks while too much waits for the disk, the disk is full or cannot be written, or there may soon be no room for
-// acknowledgements. Who publishes waits here before each Append, who acknowledges must not, for it is acknowledgements
-// that give segments back. The error is that of ctx, or ErrClosed.
-func (j *Journal) Wait(ctx context.Context) error {
+// Wait blocks while too much waits for the disk, or there may soon be no room for acknowledgements on it. Who publishes
+// waits here before each Append, who acknowledges must not, for it is acknowledgements that give segments back. The error
+// is that of ctx, or ErrClosed.
+//
+// A disk that fails or hangs does not make anybody wait at once: up to the bound, records stay in memory, and all that
+// depends on them but their acknowledgement can go on. They are written when the disk is well.
+func (j *Journal) Wait(ctx context.Context) error { return j.wait(ctx, j.crowded) }
+
+// WaitForMemory is Wait for what is needed to serve anybody, as records of sessions: it blocks only while far too much
+// waits for the disk.
+func (j *Journal) WaitForMemory(ctx context.Context) error {
+	return j.wait(ctx, func() bool { return j.bytes > 2*maxPending })
+}
+
+// wait blocks while full, which is called with the lock held.
+func (j *Journal) wait(ctx context.Context, full func() bool) error {
 	for {
 		j.mu.Lock()
-		closed, wait, room := j.closed, j.crowded(), j.room
+		closed, wait, room := j.closed, full(), j.room
 		j.mu.Unlock()
 		switch {
 		case closed:
@@ -214,12 +241,19 @@ func (j *Journal) Wait(ctx context.Context) error {
 	}
 }
 
+// Crowded tells whether Wait would block.
+func (j *Journal) Crowded() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.crowded()
+}
+
 // crowded tells whether publishers have to wait. Half a segment is left to acknowledgements, and to publishers that were
 // let in at the same moment: were the disk found to be full only when a record lies before them that has no place, they
 // could not be written, and nothing would ever be given back. The caller holds the lock.
 func (j *Journal) crowded() bool {
-	if j.held || j.bytes > maxPending {
-		return true
+	if j.takes != toDisk || j.bytes > maxPending {
+		return j.takes == nowhere || j.bytes > maxPending
 	}
 	needed, spares := j.end.Gen()-min(j.newest, j.end.Gen()), uint64(0)
 	if j.spare {
@@ -265,7 +299,7 @@ func (j *Journal) Close() error {
 	var segs []*segment
 	done := false
 	j.change(func() {
-		done, j.closed = j.closed, true
+		done, j.gone, j.closed = j.gone, true, true
 		segs, j.pending, j.bytes = j.segs, nil, 0
 	})
 	if done {

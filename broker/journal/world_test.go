@@ -77,6 +77,17 @@ func (a *alarms) count(code string) int {
 	return a.raised[code]
 }
 
+// ends tells whether an alarm ends soon.
+func (a *alarms) ends(code string) bool {
+	for range 100 {
+		if !a.is(code) {
+			return true
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return false
+}
+
 // open opens the journal and holds what it replays against what it was told: all that was durable, nothing else.
 func (w *world) open() *journal.Journal {
 	w.t.Helper()
