@@ -5,6 +5,7 @@ package authority
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -40,8 +41,8 @@ type place struct {
 }
 
 // enter takes a login in. It is false when too many wait already.
-func (b *brake) enter(address string) (p *place, ok bool) {
-	key, now := placeOf(address), time.Now()
+func (b *brake) enter(key string) (p *place, ok bool) {
+	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p = b.places[key]
@@ -138,8 +139,15 @@ func (b *brake) failed(p *place) {
 	p.next = now.Add(min(firstDelay<<min(p.failures-1, failuresMax), longDelay))
 }
 
-// placeOf is what counts as one address: all of loopback, all Unix sockets, and an IPv6 network of 64 bits, within which
-// a host has as many addresses as it likes.
+// place is what counts as one address: all of loopback, an account on Unix sockets, and an IPv6 network of 64 bits, within
+// which a host has as many addresses as it likes.
+func (c *Credentials) place() string {
+	if c.HasUID {
+		return "account " + strconv.Itoa(c.UID)
+	}
+	return placeOf(c.Address)
+}
+
 func placeOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

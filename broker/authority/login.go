@@ -26,7 +26,7 @@ var (
 
 // Credentials are what a client from outside shows.
 type Credentials struct {
-	Address     string // of the peer, without port; the listener's name for a Unix socket
+	Address     string // of the peer, without port; "" for a Unix socket
 	ClientID    string // "": one is to be given to it
 	HasUsername bool
 	Username    string
@@ -118,7 +118,7 @@ func (a *Authority) byPassword(ctx context.Context, w *world, c *Credentials) (C
 	if r := who.rights(); r != nil && c.HasPassword {
 		who.secret = r.secret
 	}
-	p, ok := a.brake.enter(c.Address)
+	p, ok := a.brake.enter(c.place())
 	if !ok {
 		return Client{}, ErrCrowded
 	}
