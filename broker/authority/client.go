@@ -113,6 +113,7 @@ type rights struct {
 	inside             bool
 	anything           bool     // publish and read all, but publish nothing that begins with $
 	ids                []string // client identifiers, of which the last character may be *
+	reserved           []string // of these, those that are others'
 	publish, subscribe []right
 	queue              int64
 	secret             *secret  // nil: no password
@@ -124,7 +125,12 @@ func (r *rights) mayUse(clientID string) bool {
 	if !r.inside && strings.HasPrefix(clientID, ownPrefix) {
 		return false
 	}
-	for _, p := range r.ids {
+	return among(r.ids, clientID) && !among(r.reserved, clientID)
+}
+
+// among tells whether a client identifier is one of NAME or PREFIX*.
+func among(patterns []string, clientID string) bool {
+	for _, p := range patterns {
 		if head, open := strings.CutSuffix(p, "*"); open && strings.HasPrefix(clientID, head) || p == clientID {
 			return true
 		}

@@ -172,6 +172,10 @@ func TestClientIDs(t *testing.T) {
 		{"all", "x", true},
 		{"", "x", true},
 		{"", "edged-gateway", false},
+		{"", "plain", false}, // it is a user's
+		{"", "plain-1", false},
+		{"", "b", false},
+		{"", "no", true},
 		{"stranger", "stranger", false},
 	} {
 		if got := a.Client(x.user, x.id).MayStay(); got != x.want {

@@ -67,7 +67,8 @@ func TestLogin(t *testing.T) {
 		{true, false, with(named("a", "plain", "right"), func(c *Credentials) { c.ClientID = "other" }), "", ErrRights},
 		{true, false, with(named("a", "plain", "right"), func(c *Credentials) { c.ClientID = "edged-plain" }), "", ErrRights},
 		{true, false, Credentials{ClientID: "x"}, "", ErrRights},
-		{true, true, Credentials{ClientID: "x"}, "", nil},
+		{true, true, Credentials{ClientID: "y"}, "", nil},
+		{true, true, Credentials{ClientID: "x"}, "", ErrRights}, // it is a user's,
 		{true, true, Credentials{ClientID: "edged-x"}, "", ErrRights},
 		{true, true, named("a", "stranger", "right"), "", ErrCredentials},
 		{false, true, named("a", "stranger", "any"), "", nil},
@@ -88,7 +89,7 @@ func TestLogin(t *testing.T) {
 		{true, false, Credentials{ClientID: "x", HasUID: true, UID: os.Getuid()}, "$operator", nil},
 		{true, false, Credentials{ClientID: "edged-x", HasUID: true, UID: 0}, "", ErrRights},
 		{true, false, Credentials{ClientID: "x", HasUID: true, UID: 4242}, "", ErrRights},
-		{true, true, Credentials{ClientID: "x", HasUID: true, UID: 4242}, "", nil},
+		{true, true, Credentials{ClientID: "y", HasUID: true, UID: 4242}, "", nil},
 		{true, false, with(named("a", "plain", "right"), func(c *Credentials) { c.HasUID = true }), "plain", nil},
 		{true, false, with(named("a", "plain", "wrong"), func(c *Credentials) { c.HasUID = true }), "", ErrCredentials},
 	} {

@@ -74,7 +74,12 @@ func (a *Authority) Apply(t *Table) {
 	defer a.mu.Unlock()
 	a.guest.rights.Store(nil)
 	if t.anonymous {
-		a.guest.rights.Store(&rights{anything: true, ids: []string{"*"}})
+		guest := &rights{anything: true, ids: []string{"*"}}
+		for _, r := range t.users { // nobody without a name may sit on an identifier that a user needs
+			guest.reserved = append(guest.reserved, r.ids...)
+		}
+		guest.reserved = slices.DeleteFunc(guest.reserved, func(p string) bool { return p == "*" })
+		a.guest.rights.Store(guest)
 	}
 	old := a.world.Load().all
 	w := &world{all: maps.Clone(old), users: len(t.users), decoy: decoy(t.users)}
