@@ -261,19 +261,27 @@ func TestFlowControl(t *testing.T) {
 	}
 }
 
-// A client that has more under way than our Receive Maximum is cut off; 3.1.1 has no such bound.
-// [TestReceiveMaximumOfOurs] counts up to it.
+// A client that has more under way than our Receive Maximum is cut off, at QoS 1 as well, where it is the disk that lets
+// the answers wait. 3.1.1 has no such bound; [TestReceiveMaximumOfOurs] counts up to it.
 //
 // Covers 5:3.3.4-7.
 func TestReceiveMaximumIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	c := s.dial()
-	ack := c.connect(five("c"))
-	for i := range int(ack.ReceiveMaximum) + 1 {
-		c.publish("t", "x", 2, uint16(i+1))
-	}
-	if reason := c.wantEnd(); reason != wire.ReceiveMaxExceeded {
-		t.Errorf("reason 0x%02x", reason)
+	away := s.connect(kept(), false)
+	away.subscribe(1, 1, "t")
+	away.disconnectAfterPing()
+	for qos := byte(1); qos <= 2; qos++ {
+		c := s.dial()
+		ack := c.connect(five("c"))
+		g := newGate(s.disk)
+		for i := range int(ack.ReceiveMaximum) + 1 {
+			c.publish("t", "x", qos, uint16(i+1))
+		}
+		if reason := c.wantEnd(); reason != wire.ReceiveMaxExceeded {
+			t.Errorf("QoS %d: reason 0x%02x", qos, reason)
+		}
+		close(g.open)
+		eventually(t, "it is gone", func() bool { return s.Status().Clients == 0 })
 	}
 }

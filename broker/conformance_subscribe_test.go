@@ -116,11 +116,12 @@ func TestQoSOfDeliveries(t *testing.T) {
 		for granted := range byte(3) {
 			sub.subscribeAs(wire.SubscribePacket{ID: 1, SubscriptionID: uint32(granted + 1), Filters: []wire.Subscription{
 				{Filter: fmt.Sprintf("only/%d", granted), QoS: granted}, {Filter: "all/" + []string{"#", "+", "x"}[granted], QoS: granted},
+				{Filter: "rev/" + []string{"x", "+", "#"}[granted], QoS: granted},
 			}})
 		}
 		pub := s.clean("pub")
 		for qos := range byte(3) {
-			for _, topic := range []string{"only/0", "only/1", "only/2", "all/x"} {
+			for _, topic := range []string{"only/0", "only/1", "only/2", "all/x", "rev/x"} {
 				pub.publish(topic, "x", qos, 1)
 				if qos > 0 {
 					pub.want([]byte{1: wire.Puback, 2: wire.Pubrec}[qos])
@@ -131,7 +132,7 @@ func TestQoSOfDeliveries(t *testing.T) {
 				}
 				granted := topic[len(topic)-1] - '0'
 				ids := []uint32{uint32(granted) + 1}
-				if topic == "all/x" {
+				if topic[:4] != "only" {
 					granted, ids = 2, []uint32{1, 2, 3}
 				}
 				m := sub.wantMessage()

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// Covers 4:6.0.0-4 5:6.0.0-4.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{"ws://127.0.0.1:0/mqtt", "wss://127.0.0.1:0"} {
@@ -47,6 +48,8 @@ func TestWebSocket(t *testing.T) {
 }
 
 // A stream may be cut into frames and messages in any way.
+//
+// Covers 4:6.0.0-2 5:6.0.0-2.
 func TestFramesOfAnySize(t *testing.T) {
 	t.Parallel()
 	e := newEcho(t, "ws://127.0.0.1:0")
@@ -82,6 +85,8 @@ func frame(opcode byte, p string) []byte {
 }
 
 // Whoever breaks the rules of WebSockets is parted from.
+//
+// Covers 4:6.0.0-1 5:6.0.0-1.
 func TestFramesAgainstTheRules(t *testing.T) {
 	t.Parallel()
 	e := newEcho(t, "ws://127.0.0.1:0")
@@ -145,6 +150,7 @@ func (e *echo) status(t *testing.T, request string) (code int) {
 	}
 }
 
+// Covers 4:6.0.0-4 5:6.0.0-4.
 func TestUpgradeRequests(t *testing.T) {
 	t.Parallel()
 	e := newEcho(t, "ws://127.0.0.1:0/mqtt")
