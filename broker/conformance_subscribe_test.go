@@ -115,7 +115,8 @@ func TestQoSOfDeliveries(t *testing.T) {
 		sub := s.connect(wire.ConnectPacket{Level: version, Clean: true, ClientID: "sub"}, false)
 		for granted := range byte(3) {
 			sub.subscribeAs(wire.SubscribePacket{ID: 1, SubscriptionID: uint32(granted + 1), Filters: []wire.Subscription{
-				{Filter: fmt.Sprintf("only/%d", granted), QoS: granted}, {Filter: "all/" + []string{"#", "+", "x"}[granted], QoS: granted},
+				{Filter: fmt.Sprintf("only/%d", granted), QoS: granted},
+				{Filter: "all/" + []string{"#", "+", "x"}[granted], QoS: granted},
 				{Filter: "rev/" + []string{"x", "+", "#"}[granted], QoS: granted},
 			}})
 		}
