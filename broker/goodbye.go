@@ -16,7 +16,8 @@ const (
 	lingerBytes = 256 << 10   // and what it may send meanwhile
 	lingerMax   = 64          // connections that wait for that at a time; more are closed at once
 
-	hearFor = 50 * time.Millisecond // how long who takes over waits for what the other has sent to be read
+	hearFor  = 500 * time.Millisecond // how long who takes over waits for what the other has sent to be read
+	hearTick = 10 * time.Millisecond  // how often it looks whether that waits for the disk
 )
 
 // goodbye only ends the connection, without a word.
@@ -91,11 +92,14 @@ func (c *conn) hearOut() {
 	if x, ok := nc.(interface{ CloseRead() error }); !ok || x.CloseRead() != nil {
 		return
 	}
-	t := time.NewTimer(hearFor)
-	defer t.Stop()
-	select {
-	case <-c.done:
-	case <-t.C:
+	tick := time.NewTicker(hearTick)
+	defer tick.Stop()
+	for end := time.Now().Add(hearFor); !c.held.Load() && time.Now().Before(end); {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+		}
 	}
 }
 
