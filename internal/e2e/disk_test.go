@@ -11,24 +11,48 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // volume is a file system of its own, in a file.
-type volume struct{ mount string }
+type volume struct{ image, mount string }
 
 // newVolume makes an ext4 of some MiB. It needs root and a loop device.
 func newVolume(t *testing.T, size int64) *volume {
 	t.Helper()
-	dir := t.TempDir()
-	image := filepath.Join(dir, "image")
-	v := &volume{filepath.Join(dir, "mount")}
-	if err := errors.Join(os.Mkdir(v.mount, 0o700), os.WriteFile(image, nil, 0o600), os.Truncate(image, size<<20)); err != nil {
+	return newVolumeOf(t, "ext4", size, filepath.Join(t.TempDir(), "mount"))
+}
+
+// newVolumeOf makes a file system of a type and mounts it at a directory, which it makes.
+func newVolumeOf(t *testing.T, fs string, size int64, dir string) *volume {
+	t.Helper()
+	known, err := os.ReadFile("/proc/filesystems")
+	if err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mkfs.ext4", "-q", image)
-	command(t, "mount", "-o", "loop", image, v.mount)
-	t.Cleanup(func() { command(t, "umount", v.mount) })
+	if !strings.Contains(string(known), "\t"+fs+"\n") {
+		t.Fatalf("this kernel has no %s, so nothing can be shown about it: run the test where it is known", fs)
+	}
+	v := &volume{filepath.Join(t.TempDir(), "image"), dir}
+	if err := errors.Join(os.Mkdir(v.mount, 0o700), os.WriteFile(v.image, nil, 0o600), os.Truncate(v.image, size<<20)); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "mkfs."+fs, "-q", v.image)
+	v.attach(t)
+	t.Cleanup(func() { v.detach(t) })
 	return v
+}
+
+func (v *volume) attach(t *testing.T) {
+	t.Helper()
+	command(t, "mount", "-o", "loop", v.image, v.mount)
+}
+
+// detach unmounts, once nobody has anything open there: a child that is just being started has what its parent has.
+func (v *volume) detach(t *testing.T) {
+	t.Helper()
+	eventually(t, 10*time.Second, "nobody uses "+v.mount, func() bool { return unix.Unmount(v.mount, 0) == nil })
 }
 
 func (v *volume) remount(t *testing.T, how string) {
@@ -38,7 +62,11 @@ func (v *volume) remount(t *testing.T, how string) {
 
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+	cmd := exec.Command(name, args...)
+	if cmd.Err != nil { // not on the test's own path
+		cmd = exec.Command("/usr/sbin/"+name, args...)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s(this test needs root and a loop device)", name, strings.Join(args, " "), err, out)
 	}
 }

@@ -16,11 +16,12 @@ import (
 	"edged/mqtt"
 )
 
-// publisher is an outside client that publishes 0, 1, 2, … at QoS 1 and notes what the gateway acknowledged, across
+// publisher is an outside client that publishes 0, 1, 2, … and notes what the gateway acknowledged, across
 // kills of the gateway: what is not acknowledged it sends again, in order.
 type publisher struct {
 	port  int
 	topic string
+	qos   byte // 0: 1
 
 	mu    sync.Mutex
 	acked []bool
@@ -55,7 +56,7 @@ func (p *publisher) connect(ctx context.Context, session *mqtt.Session) {
 		p.mu.Lock()
 		n := len(p.acked)
 		p.mu.Unlock()
-		pending, err := c.Publish(ctx, mqtt.Message{Topic: p.topic, Payload: []byte(strconv.Itoa(n)), QoS: 1})
+		pending, err := c.Publish(ctx, mqtt.Message{Topic: p.topic, Payload: []byte(strconv.Itoa(n)), QoS: max(p.qos, 1)})
 		if pending != nil {
 			p.mu.Lock()
 			p.acked = append(p.acked, false)

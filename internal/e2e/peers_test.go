@@ -85,6 +85,11 @@ type subscriber struct {
 // subscribe starts mosquitto_sub at QoS 1 and waits until it has subscribed.
 func subscribe(t *testing.T, port int, id, filter string, options ...string) *subscriber {
 	t.Helper()
+	return subscribeWithin(t, 10*time.Second, port, id, filter, options...)
+}
+
+func subscribeWithin(t *testing.T, d time.Duration, port int, id, filter string, options ...string) *subscriber {
+	t.Helper()
 	s := &subscriber{}
 	ready := "e2e/ready/" + id
 	args := []string{"-h", "127.0.0.1", "-p", fmt.Sprint(port), "-q", "1", "-i", id, "-F", "%r %t %p", "-t", ready, "-t", filter}
@@ -106,7 +111,7 @@ func subscribe(t *testing.T, port int, id, filter string, options ...string) *su
 		<-read
 		closed(t, r.Close())
 	})
-	eventually(t, 10*time.Second, "mosquitto_sub has subscribed", func() bool {
+	eventually(t, d, "mosquitto_sub has subscribed", func() bool {
 		publish(t, port, ready, "x")
 		return len(s.on(ready)) > 0
 	})
