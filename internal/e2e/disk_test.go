@@ -96,12 +96,15 @@ func TestReadOnlyDiskStartsWithAnAlarmAndRecovers(t *testing.T) {
 		publish(t, e.port, "live", "yes", "-q", "0")
 		return strings.Contains(live.out.String(), "yes")
 	})
-	if acknowledged(e.port) {
-		t.Error("a message at QoS 1 was acknowledged although no disk took it")
+	if acknowledged(e.port, "-r") {
+		t.Error("a retained message at QoS 1 was acknowledged although no disk took it")
+	}
+	if !acknowledged(e.port) {
+		t.Error("a message at QoS 1 that needs no disk was not acknowledged")
 	}
 
 	v.remount(t, "rw")
-	eventually(t, 10*time.Second, "a publisher at QoS 1 is acknowledged again", func() bool { return acknowledged(e.port) })
+	eventually(t, 10*time.Second, "a publisher at QoS 1 is acknowledged again", func() bool { return acknowledged(e.port, "-r") })
 	again := subscribe(t, e.port, "after", "edged/#")
 	eventually(t, 30*time.Second, "the device is online", func() bool {
 		y.send(t, []byte("{\"n\":9}\n"))
@@ -110,6 +113,7 @@ func TestReadOnlyDiskStartsWithAnAlarmAndRecovers(t *testing.T) {
 }
 
 // acknowledged publishes at QoS 1 and says whether the acknowledgement came within two seconds.
-func acknowledged(port int) bool {
-	return exec.Command("timeout", "2", "mosquitto_pub", "-h", "127.0.0.1", "-p", fmt.Sprint(port), "-q", "1", "-t", "x", "-m", "y").Run() == nil
+func acknowledged(port int, options ...string) bool {
+	args := []string{"2", "mosquitto_pub", "-h", "127.0.0.1", "-p", fmt.Sprint(port), "-q", "1", "-t", "x", "-m", "y"}
+	return exec.Command("timeout", append(args, options...)...).Run() == nil
 }
