@@ -5,11 +5,9 @@ package broker_test
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"edged/broker"
 	"edged/mqtt/wire"
@@ -106,34 +104,6 @@ func (s *modelSession) reset() {
 
 // pick takes one of the sessions.
 func (m *model) pick() *modelSession { return m.sessions[[]string{"p", "q", "r"}[m.next(3)]] }
-
-// publish is a message that a client is about to send.
-func (m *model) message(s *modelSession, topic string, qos byte) int {
-	s.sent++
-	m.messages = append(m.messages, &modelMessage{s.id, topic, qos, s.sent})
-	return len(m.messages) - 1
-}
-
-// owe notes who has to get a message that was acknowledged, or, if it was not, may get it.
-func (m *model) owe(index int, sure bool) {
-	msg := m.messages[index]
-	for _, s := range m.sessions {
-		best, any := byte(0), false
-		for f, q := range s.filters {
-			if wire.Matches(f, msg.topic) {
-				best, any = max(best, q), true
-			}
-		}
-		if !any || !s.known || s.conn == nil && !s.kept {
-			continue
-		}
-		if qos := min(best, msg.qos); qos > 0 && sure {
-			s.must[index] = qos
-		} else {
-			s.may[index] = qos
-		}
-	}
-}
 
 // step does one thing, then looks at what everybody got.
 func (m *model) step() {
@@ -372,52 +342,5 @@ func (m *model) await(s *modelSession, kind byte, id uint16) []byte {
 			return body
 		}
 		m.take(s, h, body)
-	}
-}
-
-// FuzzSessions drives a few sessions at random: connections of all kinds, subscriptions, publishes, acknowledgements,
-// deaths, take-overs, stops and crashes. Nothing that was acknowledged is lost, QoS 2 comes exactly once, order holds per
-// topic and publisher, no identifier is used for two, nobody gets what it did not ask for.
-func FuzzSessions(f *testing.F) {
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 40 {
-		b := make([]byte, 60+r.IntN(300))
-		for i := range b {
-			b[i] = byte(r.Uint32())
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		m := newModel(t, in[:min(len(in), 600)])
-		for len(m.in) > 0 {
-			m.step()
-		}
-		m.settle()
-	})
-}
-
-// settle lets every session that is kept get all it is owed.
-func (m *model) settle() {
-	m.note("the end")
-	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
-		s := m.sessions[id]
-		if s.conn != nil {
-			s.lazy = false
-			s.catchUp()
-		} else if s.kept && s.known && !s.unsure {
-			s.lazy = false
-			m.attach(s, true, s.version, -1)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
-		s := m.sessions[id]
-		end := time.Now().Add(patience)
-		for s.conn != nil && !s.satisfied() && time.Now().Before(end) {
-			m.look()
-		}
-		if s.conn != nil {
-			m.look()
-			m.judge(s)
-		}
 	}
 }
