@@ -29,10 +29,16 @@ func (s *Session) number(id uint16) uint64 {
 	if _, ok := s.released[n]; ok {
 		return n
 	}
-	if n >= s.sent || s.isAcked(n) {
+	if n >= max(s.sent, s.everSent) || s.isAcked(n) {
 		return 0
 	}
-	return n
+	return n // sent on this connection, or on one before: that the client has it may still be said
+}
+
+// counted tells whether n is among those that are under way on this connection.
+func (s *Session) counted(n uint64) bool {
+	_, released := s.released[n]
+	return released || n < s.sent
 }
 
 func (s *Session) isAcked(n uint64) bool {
@@ -85,7 +91,9 @@ func (s *Session) Acknowledged(r *Round, id uint16) (known bool) {
 	if n == 0 {
 		return false
 	}
-	s.inflight--
+	if s.counted(n) {
+		s.inflight--
+	}
 	s.settled(n)
 	if len(s.queue) > 0 || s.back.behind {
 		s.Pump(r)
@@ -98,6 +106,9 @@ func (s *Session) Received(id uint16) (pos journal.Pos, known bool) {
 	n := s.number(id)
 	if n == 0 {
 		return 0, false
+	}
+	if !s.counted(n) {
+		s.inflight++
 	}
 	s.release(n)
 	if s.num != 0 {
