@@ -181,14 +181,14 @@ func TestSubscriptionsAreBoundedInAll(t *testing.T) {
 // Clients that do not read are closed before they take more memory than there is; who reads is served.
 func TestSlowReadersAreShed(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site) { s.cfg.Limits.Memory = 4 << 20 })
+	s := newSite(t, func(s *site) { s.cfg.Limits.Memory = 8 << 20 })
 	for i := range 12 {
 		s.clean("deaf"+strconv.Itoa(i)).subscribe(1, 1, "t")
 	}
 	good, pub := s.clean("good"), s.clean("pub")
 	good.subscribe(1, 1, "t")
-	big := strings.Repeat("x", 100000)
-	end := time.Now().Add(patience)
+	big := strings.Repeat("x", 250000)
+	end := time.Now().Add(3 * patience)
 	for n := uint16(1); s.Status().Limits["memory_shed"] == 0; n++ {
 		if time.Now().After(end) {
 			t.Fatalf("nobody is closed: %v", s.Status().Limits)
