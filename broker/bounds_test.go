@@ -3,6 +3,7 @@
 package broker_test
 
 import (
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,10 +181,14 @@ func TestSubscriptionsAreBoundedInAll(t *testing.T) {
 
 // Clients that do not read are closed before they take more memory than there is; who reads is served.
 func TestSlowReadersAreShed(t *testing.T) {
-	t.Parallel()
 	s := newSite(t, func(s *site) { s.cfg.Limits.Memory = 8 << 20 })
 	for i := range 12 {
-		s.clean("deaf"+strconv.Itoa(i)).subscribe(1, 1, "t")
+		deaf := s.dial()
+		if err := deaf.nc.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		deaf.connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: "deaf" + strconv.Itoa(i)})
+		deaf.subscribe(1, 1, "t")
 	}
 	good, pub := s.clean("good"), s.clean("pub")
 	good.subscribe(1, 1, "t")
