@@ -64,6 +64,7 @@ type Broker struct {
 	// once.
 	routing   sync.RWMutex
 	setup     setup
+	poller    *poller
 	reloading sync.Mutex
 	commits   commits
 	lingering atomic.Int32   // connections that wait for their clients to read why they end
@@ -135,6 +136,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 		return nil, fmt.Errorf("open the broker's journal: %w", err)
 	}
 	b.journal, b.env.Log = j, j
+	b.poller = newPoller(b)
 	j.Start()
 	users, err := b.auth.Read(cfg.Users, cfg.Anonymous)
 	if err != nil {

@@ -18,12 +18,13 @@ import (
 	"edged/mqtt/wire"
 )
 
-// conn is one connection. Its reader is a goroutine; output is written by whoever made it, without blocking, and by a
-// goroutine of its own only while the peer does not read.
+// conn is one connection. Its reader is the poller, or a goroutine of its own; output is written by whoever made it,
+// without blocking, and by a goroutine of its own only while the peer does not read.
 type conn struct {
 	b       *Broker
 	nc      net.Conn
 	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
+	raw     syscall.RawConn        // what the poller reads from; nil where it cannot
 	inside  bool                   // the client is in this process
 	who     authority.Client       // who the client is; for one from outside from CONNECT on
 	via     *listener.Listener     // through which it came; nil for an in-process client
@@ -65,6 +66,9 @@ type conn struct {
 	ackRoom  chan struct{} // holds one: there are fewer acks
 	listed   bool          // for the next commit
 	gated    bool          // its session waits for the next commit
+	polled   bool          // the poller is its reader
+	fd       int32         // by which the poller knows it
+	claimed  bool          // and is at it: what closes the connection leaves its end to it
 	given    outAliases    // of the topics that it got
 
 	done chan struct{} // closed: nothing more is read
@@ -73,7 +77,7 @@ type conn struct {
 	aliases  inAliases
 	inbound  wire.Inbound
 	props    []byte
-	scratch  publication
+	scratch  *publication
 	received statistics.Traffic // not counted yet
 	waited   bool               // for the disk, since the last read
 }
@@ -93,7 +97,7 @@ type dueAck struct {
 func newConn(b *Broker, nc net.Conn, who *authority.Client, via *listener.Listener) *conn {
 	c := &conn{
 		b: b, inside: who != nil, via: via, name: "inside", since: time.Now(),
-		ackRoom: make(chan struct{}, 1), done: make(chan struct{}),
+		ackRoom: make(chan struct{}, 1), done: make(chan struct{}), scratch: &publication{},
 	}
 	c.carry(nc)
 	if who != nil {
@@ -109,13 +113,13 @@ func newConn(b *Broker, nc net.Conn, who *authority.Client, via *listener.Listen
 
 // carry makes nc what packets are read from and written to. c.mu is held once others know c.
 func (c *conn) carry(nc net.Conn) {
-	c.nc, c.tryOut = nc, nil
+	c.nc, c.raw, c.tryOut = nc, nil, nil
 	switch x := nc.(type) {
 	case *pipeEnd:
 		c.tryOut = x.TryWrite
 	case syscall.Conn:
 		if raw, err := x.SyscallConn(); err == nil {
-			c.tryOut = tryRaw(raw)
+			c.raw, c.tryOut = raw, tryRaw(raw)
 		}
 	}
 }
@@ -330,6 +334,13 @@ func (c *conn) shut() {
 	}
 	if err := c.nc.Close(); err != nil {
 		c.b.log.Debug("close a connection", "peer", c.peer(), "err", err)
+	}
+	if c.polled && !c.claimed { // nobody would notice
+		c.polled, c.scratch = false, &publication{}
+		c.b.workers.Go(func() {
+			c.b.poller.lose(c)
+			c.b.part(context.Background(), c)
+		})
 	}
 }
 

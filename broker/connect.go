@@ -47,7 +47,7 @@ func (c *conn) connect(ctx context.Context, h byte, body []byte) *wire.Fault {
 	if ack == nil {
 		return &wire.Fault{Code: wire.TooLarge, Text: "CONNACK is longer than the client takes"}
 	}
-	c.b.makeRoom(&c.scratch)
+	c.b.makeRoom(c.scratch)
 	unlock := c.b.setup.lock(p.ClientID)
 	defer unlock()
 	if c.isTaken(p.ClientID) {
@@ -118,11 +118,11 @@ func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 	b := c.b
 	s := b.find(p.ClientID)
 	if s != nil {
-		b.takeOver(&c.scratch, s)
+		b.takeOver(c.scratch, s)
 		s = b.find(p.ClientID)
 	}
 	if s != nil && (p.Clean || s.User != c.who.User()) {
-		b.end(&c.scratch, s)
+		b.end(c.scratch, s)
 		s = nil
 	}
 	expiry := b.expiry(p)

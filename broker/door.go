@@ -52,26 +52,43 @@ func (b *Broker) accept(ctx context.Context, l *listener.Listener) {
 	}
 }
 
-// serve carries one connection to its end.
+// serve carries a connection from its beginning until it ends, or until the poller has taken it over.
 func (b *Broker) serve(ctx context.Context, c *conn) {
+	b.attend(ctx, c, func(ctx context.Context) bool {
+		if !b.enter(c) {
+			return false
+		}
+		return c.getReady(c.since.Add(b.limits().ConnectTimeout)) && c.read(ctx, nil)
+	})
+}
+
+// attend lets read, which has a connection for itself, do its work, and parts it from the broker unless that is true: the
+// poller has taken it over.
+func (b *Broker) attend(ctx context.Context, c *conn, read func(context.Context) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.mu.Lock()
 	c.cancel = cancel
+	if c.closed {
+		cancel()
+	}
 	c.mu.Unlock()
-	defer func() {
-		b.ended(c)
-		c.linger(ctx)
-	}()
-	defer close(c.done)
-	b.contain("a connection", func() {
-		if !b.enter(c) {
-			return
-		}
-		if c.getReady(c.since.Add(b.limits().ConnectTimeout)) {
-			c.read(ctx)
-		}
-	})
+	polled := false
+	b.contain("a connection", func() { polled = read(ctx) })
+	if !polled {
+		b.part(ctx, c)
+	}
+}
+
+// part is the end of a connection that nobody reads from any more.
+func (b *Broker) part(ctx context.Context, c *conn) {
+	close(c.done)
+	if !c.inside {
+		c.budget().Take(-int(c.buffered.Swap(0)))
+		b.env.Memory.Take(-c.aliases.bytes)
+	}
+	b.ended(c)
+	c.linger(ctx)
 }
 
 // getReady does the handshake of the listener, if it has one. Its deadline stays that of CONNECT.

@@ -94,7 +94,7 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 		}
 		return nil
 	}
-	pos := b.publish(&c.scratch, &m.Message, m.Topic, s, 0)
+	pos := b.publish(c.scratch, &m.Message, m.Topic, s, 0)
 	if m.QoS > 0 {
 		c.answer(wire.Puback, m.ID, c.scratch.outcome(), pos)
 	}
@@ -132,7 +132,7 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		c.answer(wire.Pubrec, m.ID, 0, 0)
 		return nil
 	}
-	pos := c.b.publish(&c.scratch, &m.Message, m.Topic, s, id)
+	pos := c.b.publish(c.scratch, &m.Message, m.Topic, s, id)
 	c.answer(wire.Pubrec, m.ID, c.scratch.outcome(), pos)
 	return nil
 }
@@ -243,7 +243,7 @@ func (c *conn) onSubscribe(s *session.Session, body []byte) *wire.Fault {
 	if !c.fits(wire.AppendSuback(nil, p.ID, codes[:len(p.Filters)], c.version)) {
 		return answerTooLarge()
 	}
-	c.b.makeRoom(&c.scratch)
+	c.b.makeRoom(c.scratch)
 	for _, x := range p.Filters {
 		code, group, had := c.admitFilter(s, x, p.SubscriptionID)
 		codes = append(codes, code)

@@ -256,7 +256,7 @@ func (b *Broker) sendRetained(c *conn, s *session.Session, sub session.Subscript
 
 // giveRetained gives a session what is retained at that moment, unless it got it when it was published.
 func (b *Broker) giveRetained(c *conn, s *session.Session, sub session.Subscription, topic string, version uint64) {
-	p := &c.scratch
+	p := c.scratch
 	s.Lock()
 	defer s.Unlock()
 	k := b.retained.Get(topic)

@@ -37,18 +37,16 @@ func (c *conn) limit() int {
 	return c.b.limits().Packet
 }
 
-// read handles packets until the connection ends.
-func (c *conn) read(ctx context.Context) {
+// read handles packets, first those in rest, until the connection ends, or until there is nothing left to do and the
+// poller takes it over: then it is true.
+func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 	buf := make([]byte, readMin)
-	defer func() {
-		if n := int(c.buffered.Swap(0)); !c.inside {
-			c.budget().Take(-n)
-			c.b.env.Memory.Take(-c.aliases.bytes)
-		}
-	}()
 	w := 0
 	for {
-		n, err := c.nc.Read(buf[w:])
+		n, err := copy(buf[w:], rest), error(nil)
+		if rest = rest[n:]; n == 0 {
+			n, err = c.nc.Read(buf[w:])
+		}
 		w += n
 		if n > 0 {
 			c.lastRead.Store(time.Now().UnixNano())
@@ -67,23 +65,35 @@ func (c *conn) read(ctx context.Context) {
 		}
 		if f != nil {
 			c.refuse(f)
-			return
+			return false
 		}
 		c.scratch.round.Flush()
 		if err != nil {
 			if preauth && errors.Is(err, os.ErrDeadlineExceeded) {
 				c.b.counters.Hit(statistics.ConnectTimeout)
 			}
-			return
+			return false
 		}
 		c.b.shed(0)
 		if !c.listens(ctx) {
-			return
+			return false
+		}
+		if w == 0 && len(rest) == 0 && c.pollable(len(buf)) {
+			return true
 		}
 		if n >= readMin { // more may be there already: who says much lets the others have their turn
 			runtime.Gosched()
 		}
 	}
+}
+
+// pollable hands a connection that has nothing left to do over to the poller, if that can have it.
+func (c *conn) pollable(buf int) bool {
+	if c.raw == nil || c.waited || c.standing.Load() == nil {
+		return false
+	}
+	c.account(buf, readMin)
+	return c.b.poller.add(c)
 }
 
 // unfinished is since when the connection waits for the rest of a packet, when w bytes of it are there and used bytes of
@@ -121,7 +131,8 @@ func (c *conn) deaf() bool {
 // packets handles the whole packets in p and tells how many bytes they are, and how many the next has, if that is known.
 func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.Fault) {
 	c.waited = false
-	if len(p) > 0 && p[0]>>4 == wire.Publish {
+	polled := c.scratch == &c.b.poller.scratch
+	if len(p) > 0 && p[0]>>4 == wire.Publish && !polled {
 		// What became readable at the same moment is handed to us in an order of its own. A client that subscribed just
 		// before another publishes goes first.
 		runtime.Gosched()
@@ -139,7 +150,7 @@ func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.F
 			return used, 0, &wire.Fault{Code: wire.TooLarge, Text: "packet too large"}
 		case c.standing.Load() == nil && p[used]>>4 != wire.Connect:
 			return used, 0, &wire.Fault{Code: wire.ProtocolError, Text: "the first packet is not CONNECT"}
-		case size == 0:
+		case size == 0, polled && c.mustWait(h, body):
 			return used, whole, nil
 		}
 		c.received.Packets++

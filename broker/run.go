@@ -48,7 +48,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	err := b.closeListeners()
 	b.stop()
 	stopCommits()
-	err = errors.Join(err, <-ended)
+	err = errors.Join(err, <-ended, b.poller.close())
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)

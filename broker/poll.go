@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"edged/mqtt/wire"
+)
+
+// poller reads for the clients whose sockets the kernel can watch, all in one goroutine: one wake-up serves whatever has
+// come meanwhile, nothing is handed from thread to thread, and a client that says nothing costs no stack and no buffer.
+// Output is written when all that was ready is handled.
+//
+// It handles whole packets that need not wait. Where one is not whole, or would have to wait, as for the disk, the
+// connection gets a goroutine of its own, until that has nothing left to do. CONNECT is handled by one as well.
+type poller struct {
+	b     *Broker
+	start sync.Once
+
+	mu    sync.Mutex // guards what follows
+	epoll int        // -1: nobody can be watched
+	stop  int        // an eventfd
+	conns map[int32]*conn
+
+	// of run
+	buf     []byte
+	scratch publication
+}
+
+const (
+	pollBuffer = 64 << 10
+	pollEvents = 128 // connections that are read between two writes
+)
+
+func newPoller(b *Broker) *poller {
+	return &poller{b: b, epoll: -1, stop: -1, conns: map[int32]*conn{}}
+}
+
+// begin is called for the first connection.
+func (p *poller) begin() {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		var stop int
+		if stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
+			err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, stop, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(stop)})
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.epoll, p.stop, p.buf = epoll, stop, make([]byte, pollBuffer)
+			p.b.workers.Go(func() { p.run(epoll, stop) })
+		}
+	}
+	if err != nil { // each has a goroutine of its own then
+		p.b.log.Error("clients cannot be watched together", "err", err)
+	}
+}
+
+// add takes a connection over from its goroutine, which may not touch it any more. It is false where that cannot be.
+func (p *poller) add(c *conn) (taken bool) {
+	p.start.Do(p.begin)
+	err := c.raw.Control(func(fd uintptr) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.closed || p.epoll < 0 {
+			return
+		}
+		p.conns[int32(fd)] = c
+		own := c.scratch
+		c.polled, c.fd, c.scratch = true, int32(fd), &p.scratch
+		// Whoever closes the connection finds it polled from here on.
+		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
+		if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, int(fd), &e); err != nil {
+			c.polled, c.scratch = false, own
+			delete(p.conns, int32(fd))
+			return
+		}
+		taken = true
+	})
+	return taken && err == nil
+}
+
+// run serves until close is called.
+func (p *poller) run(epoll, stop int) {
+	defer p.end()
+	events := make([]unix.EpollEvent, pollEvents)
+	for {
+		n, err := unix.EpollWait(epoll, events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			p.b.log.Error("clients cannot be watched any more: please report it", "err", err)
+			return
+		}
+		for i := range max(n, 0) {
+			if events[i].Fd == int32(stop) {
+				return
+			}
+			p.serve(events[i].Fd)
+		}
+		p.b.contain("a flush", p.scratch.round.Flush)
+		p.b.shed(0)
+	}
+}
+
+// end closes the connections that are still there, and gives back what begin took.
+func (p *poller) end() {
+	p.mu.Lock()
+	epoll, stop, conns := p.epoll, p.stop, p.conns
+	p.epoll, p.stop, p.conns = -1, -1, map[int32]*conn{}
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.close()
+	}
+	if err := errors.Join(unix.Close(epoll), unix.Close(stop)); err != nil {
+		p.b.log.Error("stop watching clients", "err", err)
+	}
+}
+
+// serve reads once from a connection and handles what came.
+func (p *poller) serve(fd int32) {
+	p.mu.Lock()
+	c := p.conns[fd]
+	p.mu.Unlock()
+	if c == nil || !c.claim() {
+		return
+	}
+	verdict, rest := ended, []byte(nil)
+	p.b.contain("a connection", func() { verdict, rest = c.poll(p.buf) })
+	if verdict == goesOn && c.unclaim() {
+		return
+	}
+	p.forget(c, fd)
+	if verdict != alone {
+		p.b.workers.Go(func() { p.b.part(context.Background(), c) })
+		return
+	}
+	rest = append([]byte(nil), rest...)
+	p.b.workers.Go(func() {
+		p.b.attend(context.Background(), c, func(ctx context.Context) bool { return c.read(ctx, rest) })
+	})
+}
+
+// forget stops watching a connection that is claimed, and gives it back.
+func (p *poller) forget(c *conn, fd int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns[fd] == c {
+		delete(p.conns, fd)
+	}
+	c.raw.Control(func(fd uintptr) { //nolint:errcheck // a closed socket is not watched
+		unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) //nolint:errcheck // likewise
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.polled, c.claimed, c.scratch = false, false, &publication{}
+}
+
+// lose forgets a connection whose socket is closed.
+func (p *poller) lose(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns[c.fd] == c {
+		delete(p.conns, c.fd)
+	}
+}
+
+// close ends run.
+func (p *poller) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop < 0 {
+		return nil
+	}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	if _, err := unix.Write(p.stop, one[:]); err != nil {
+		return fmt.Errorf("stop watching clients: %w", err)
+	}
+	return nil
+}
+
+// claim makes the poller the reader of a connection until unclaim; false: it is not its any more.
+func (c *conn) claim() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claimed = c.polled
+	return c.claimed
+}
+
+// unclaim is false when the connection was closed meanwhile: then it stays claimed.
+func (c *conn) unclaim() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claimed = c.closed
+	return !c.claimed
+}
+
+// verdict is how it goes on with a connection that was polled.
+type verdict int
+
+const (
+	goesOn verdict = iota
+	alone          // in a goroutine of its own
+	ended
+)
+
+// poll reads into buf what is there and handles the packets that are whole and need not wait; rest is what it left.
+func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
+	n, err := c.readNow(buf)
+	if n < 0 {
+		return goesOn, nil
+	}
+	if n > 0 {
+		c.lastRead.Store(time.Now().UnixNano())
+	}
+	used, _, f := c.packets(context.Background(), buf[:n])
+	c.received.Bytes += uint64(used)
+	c.b.counters.Received(&c.received)
+	switch {
+	case f != nil:
+		c.refuse(f)
+		return ended, nil
+	case used < n || err == nil && n > 0 && c.deaf():
+		return alone, buf[used:n]
+	case n == 0:
+		return ended, nil
+	}
+	return goesOn, nil
+}
+
+// readNow reads what is there, without waiting: n is 0 at the end of the input and for an error, -1 when nothing is there.
+func (c *conn) readNow(buf []byte) (n int, err error) {
+	failed := c.raw.Read(func(fd uintptr) bool {
+		for {
+			if n, err = syscall.Read(int(fd), buf); !errors.Is(err, syscall.EINTR) {
+				return true
+			}
+		}
+	})
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return -1, nil
+	case failed != nil || err != nil:
+		return 0, errors.Join(failed, err)
+	}
+	return n, nil
+}
+
+// mustWait tells whether handling a packet could take a wait: for the disk, for room, or for another client.
+func (c *conn) mustWait(h byte, body []byte) bool {
+	switch kind := h >> 4; {
+	case kind == wire.Publish && h&6 != 0:
+		return c.crowded() || c.b.journal.Crowded() && c.needsDisk(c.standing.Load(), h, body)
+	case kind == wire.Subscribe, kind == wire.Unsubscribe:
+		return c.b.journal.Pending() > maxPending || c.b.crowdedSessions()
+	}
+	return false
+}
