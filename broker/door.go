@@ -192,7 +192,7 @@ func (b *Broker) ended(c *conn) {
 		b.settleEnd(c, died)
 	})
 	c.mu.Lock()
-	if !c.lingers && (!c.writing || !c.closing) { // else what is written last goes out first
+	if !c.lingers && !(c.closing && (c.writing || c.dirty)) { // else what is written last goes out first
 		c.shut()
 	}
 	c.mu.Unlock()
