@@ -3,7 +3,9 @@
 package broker_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -236,35 +238,65 @@ func descriptors(t *testing.T) int {
 	return len(all)
 }
 
-// fullListener fails to accept now and then, as for lack of descriptors.
+// Who comes while there are no descriptors is served when there are again, within a second.
 func TestAcceptSurvivesLackOfDescriptors(t *testing.T) {
-	s := newSite(t, nil)
+	failed := make(chan struct{}, 1)
+	s := newSite(t, func(s *site) {
+		s.log = slog.New(slog.NewTextHandler(writeFunc(func(p []byte) {
+			if bytes.Contains(p, []byte("could not be accepted")) {
+				failed <- struct{}{}
+			}
+		}), nil))
+	})
+	early, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0) // the only one that does not fail below
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(early) //nolint:errcheck // it holds nothing
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
 	few := old
-	few.Cur = uint64(descriptors(t) + 40)
+	few.Cur = uint64(descriptors(t) + 20)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
-	var held []net.Conn
-	for {
-		nc, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			break
-		}
-		held = append(held, nc)
+	var held []*os.File
+	for f, err := os.Open(os.DevNull); err == nil; f, err = os.Open(os.DevNull) {
+		held = append(held, f)
 	}
-	for _, nc := range held {
-		if err := nc.Close(); err != nil {
-			t.Error(err)
+	at := s.Addrs()[0].(*net.TCPAddr)
+	err = syscall.Connect(early, &syscall.SockaddrInet4{Port: at.Port, Addr: [4]byte{127, 0, 0, 1}})
+	if err == nil {
+		select {
+		case <-failed:
+		case <-time.After(patience):
+			err = errors.New("nothing failed to be accepted")
 		}
+	}
+	for _, f := range held {
+		f.Close() //nolint:errcheck // it holds nothing
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
 	s.clean("after").quiet()
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("a client waited %v", took)
+	}
+}
+
+// writeFunc is an [io.Writer].
+type writeFunc func(p []byte)
+
+func (f writeFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
 }
 
 func TestStopSaysGoodbye(t *testing.T) {
