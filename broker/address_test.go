@@ -29,8 +29,17 @@ func TestPreauthPerAddress(t *testing.T) {
 		ip   string
 		want bool
 	}{
-		{"192.0.2.1", true}, {"192.0.2.1", true}, {"192.0.2.1", false}, {"192.0.2.2", true}, {"192.0.2.1", false},
-		{"127.0.0.1", true}, {"127.0.0.1", true}, {"127.0.0.1", true}, {"::1", true}, {"::1", true}, {"::1", true},
+		{"192.0.2.1", true},
+		{"192.0.2.1", true},
+		{"192.0.2.1", false},
+		{"192.0.2.2", true},
+		{"192.0.2.1", false},
+		{"127.0.0.1", true},
+		{"127.0.0.1", true},
+		{"127.0.0.1", true},
+		{"::1", true},
+		{"::1", true},
+		{"::1", true},
 	} {
 		if got := b.enter(newConn(b, from{ip: x.ip}, nil, nil)); got != x.want {
 			t.Errorf("connection %d, from %s: let in %v, want %v", i, x.ip, got, x.want)
