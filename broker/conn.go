@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,8 +24,9 @@ import (
 type conn struct {
 	b       *Broker
 	nc      net.Conn
+	input   io.Reader              // reads nc
 	tryOut  func(p []byte) (n int) // writes what the peer takes at once; nil where that cannot be known
-	raw     syscall.RawConn        // what the poller reads from; nil where it cannot
+	socket  *rawSocket             // what the poller reads from; nil where it cannot
 	inside  bool                   // the client is in this process
 	who     authority.Client       // who the client is; for one from outside from CONNECT on
 	via     *listener.Listener     // through which it came; nil for an in-process client
@@ -113,38 +115,15 @@ func newConn(b *Broker, nc net.Conn, who *authority.Client, via *listener.Listen
 
 // carry makes nc what packets are read from and written to. c.mu is held once others know c.
 func (c *conn) carry(nc net.Conn) {
-	c.nc, c.raw, c.tryOut = nc, nil, nil
+	c.nc, c.input, c.socket, c.tryOut = nc, nc, nil, nil
 	switch x := nc.(type) {
 	case *pipeEnd:
 		c.tryOut = x.TryWrite
 	case syscall.Conn:
 		if raw, err := x.SyscallConn(); err == nil {
-			c.raw, c.tryOut = raw, tryRaw(raw)
+			c.socket = newRawSocket(raw)
+			c.input, c.tryOut = c.socket, c.socket.TryWrite
 		}
-	}
-}
-
-// tryRaw returns a function that writes to a socket without waiting for it. It is called by one goroutine at a time.
-func tryRaw(raw syscall.RawConn) func(p []byte) int {
-	var p []byte
-	var n int
-	try := func(fd uintptr) bool {
-		for {
-			k, err := syscall.Write(int(fd), p)
-			if err == syscall.EINTR {
-				continue
-			}
-			n = max(k, 0)
-			return true
-		}
-	}
-	return func(b []byte) int {
-		p, n = b, 0
-		if err := raw.Write(try); err != nil {
-			n = 0 // the socket is closed: the writer that follows learns why
-		}
-		p = nil
-		return n
 	}
 }
 

@@ -4,9 +4,8 @@ package broker
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -27,8 +26,7 @@ type poller struct {
 	start sync.Once
 
 	mu    sync.Mutex // guards what follows
-	epoll int        // -1: nobody can be watched
-	stop  int        // an eventfd
+	file  *os.File   // the epoll instance; nil: nobody can be watched
 	conns map[int32]*conn
 
 	// of run
@@ -41,37 +39,36 @@ const (
 	pollEvents = 128 // connections that are read between two writes
 )
 
-func newPoller(b *Broker) *poller {
-	return &poller{b: b, epoll: -1, stop: -1, conns: map[int32]*conn{}}
-}
+func newPoller(b *Broker) *poller { return &poller{b: b, conns: map[int32]*conn{}} }
 
 // begin is called for the first connection.
 func (p *poller) begin() {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
-		var stop int
-		if stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
-			err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, stop, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(stop)})
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.epoll, p.stop, p.buf = epoll, stop, make([]byte, pollBuffer)
-			p.b.workers.Go(func() { p.run(epoll, stop) })
-		}
+		err = unix.SetNonblock(epoll, true) // so that the runtime's poller watches it: an epoll instance can be watched by another
 	}
-	if err != nil { // each has a goroutine of its own then
+	if err != nil { // each connection has a goroutine of its own then
 		p.b.log.Error("clients cannot be watched together", "err", err)
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.file, p.buf = os.NewFile(uintptr(epoll), "epoll"), make([]byte, pollBuffer)
+	p.b.workers.Go(p.run)
 }
 
 // add takes a connection over from its goroutine, which may not touch it any more. It is false where that cannot be.
 func (p *poller) add(c *conn) (taken bool) {
+	if c.socket == nil {
+		return false
+	}
 	p.start.Do(p.begin)
-	err := c.raw.Control(func(fd uintptr) {
+	err := c.socket.raw.Control(func(fd uintptr) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.closed || p.epoll < 0 {
+		if c.closed || p.file == nil {
 			return
 		}
 		p.conns[int32(fd)] = c
@@ -79,7 +76,7 @@ func (p *poller) add(c *conn) (taken bool) {
 		c.polled, c.fd, c.scratch = true, int32(fd), &p.scratch
 		// Whoever closes the connection finds it polled from here on.
 		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
-		if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, int(fd), &e); err != nil {
+		if err := p.control(unix.EPOLL_CTL_ADD, int(fd), &e); err != nil {
 			c.polled, c.scratch = false, own
 			delete(p.conns, int32(fd))
 			return
@@ -89,38 +86,49 @@ func (p *poller) add(c *conn) (taken bool) {
 	return taken && err == nil
 }
 
+// control changes what the epoll instance watches. p.mu is held.
+func (p *poller) control(op, fd int, e *unix.EpollEvent) (err error) {
+	if p.file == nil {
+		return os.ErrClosed
+	}
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := raw.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), op, fd, e) })
+	return errors.Join(failed, err)
+}
+
 // run serves until close is called.
-func (p *poller) run(epoll, stop int) {
-	defer p.end()
-	events := make([]unix.EpollEvent, pollEvents)
-	for {
-		n, err := unix.EpollWait(epoll, events, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			p.b.log.Error("clients cannot be watched any more: please report it", "err", err)
-			return
+func (p *poller) run() {
+	p.mu.Lock()
+	raw, err := p.file.SyscallConn()
+	p.mu.Unlock()
+	var events [pollEvents]unix.EpollEvent
+	n := 0
+	wait := func(epoll uintptr) bool {
+		n = epollNow(epoll, events[:])
+		return n != 0
+	}
+	for err == nil {
+		if err = raw.Read(wait); err != nil {
+			break
 		}
-		for i := range max(n, 0) {
-			if events[i].Fd == int32(stop) {
-				return
-			}
+		for i := range n {
 			p.serve(events[i].Fd)
 		}
 		p.b.contain("a flush", p.scratch.round.Flush)
 		p.b.shed(0)
 	}
-}
-
-// end closes the connections that are still there, and gives back what begin took.
-func (p *poller) end() {
 	p.mu.Lock()
-	epoll, stop, conns := p.epoll, p.stop, p.conns
-	p.epoll, p.stop, p.conns = -1, -1, map[int32]*conn{}
+	failed, conns := p.file != nil, p.conns
+	p.conns = map[int32]*conn{}
 	p.mu.Unlock()
+	if failed {
+		p.b.log.Error("clients cannot be watched any more: please report it", "err", err)
+	}
 	for _, c := range conns {
 		c.close()
-	}
-	if err := errors.Join(unix.Close(epoll), unix.Close(stop)); err != nil {
-		p.b.log.Error("stop watching clients", "err", err)
 	}
 }
 
@@ -155,8 +163,8 @@ func (p *poller) forget(c *conn, fd int32) {
 	if p.conns[fd] == c {
 		delete(p.conns, fd)
 	}
-	c.raw.Control(func(fd uintptr) { //nolint:errcheck // a closed socket is not watched
-		unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) //nolint:errcheck // likewise
+	c.socket.raw.Control(func(fd uintptr) { //nolint:errcheck // a closed socket is not watched
+		p.control(unix.EPOLL_CTL_DEL, int(fd), nil) //nolint:errcheck // likewise
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,16 +183,13 @@ func (p *poller) lose(c *conn) {
 // close ends run.
 func (p *poller) close() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stop < 0 {
+	file := p.file
+	p.file = nil
+	p.mu.Unlock()
+	if file == nil {
 		return nil
 	}
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	if _, err := unix.Write(p.stop, one[:]); err != nil {
-		return fmt.Errorf("stop watching clients: %w", err)
-	}
-	return nil
+	return file.Close()
 }
 
 // claim makes the poller the reader of a connection until unclaim; false: it is not its any more.
@@ -214,8 +219,8 @@ const (
 
 // poll reads into buf what is there and handles the packets that are whole and need not wait; rest is what it left.
 func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
-	n, err := c.readNow(buf)
-	if n < 0 {
+	n, err := c.socket.ReadNow(buf)
+	if errors.Is(err, syscall.EAGAIN) {
 		return goesOn, nil
 	}
 	if n > 0 {
@@ -234,24 +239,6 @@ func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
 		return ended, nil
 	}
 	return goesOn, nil
-}
-
-// readNow reads what is there, without waiting: n is 0 at the end of the input and for an error, -1 when nothing is there.
-func (c *conn) readNow(buf []byte) (n int, err error) {
-	failed := c.raw.Read(func(fd uintptr) bool {
-		for {
-			if n, err = syscall.Read(int(fd), buf); !errors.Is(err, syscall.EINTR) {
-				return true
-			}
-		}
-	})
-	switch {
-	case errors.Is(err, syscall.EAGAIN):
-		return -1, nil
-	case failed != nil || err != nil:
-		return 0, errors.Join(failed, err)
-	}
-	return n, nil
 }
 
 // mustWait tells whether handling a packet could take a wait: for the disk, for room, or for another client.

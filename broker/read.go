@@ -45,7 +45,7 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 	for {
 		n, err := copy(buf[w:], rest), error(nil)
 		if rest = rest[n:]; n == 0 {
-			n, err = c.nc.Read(buf[w:])
+			n, err = c.input.Read(buf[w:])
 		}
 		w += n
 		if n > 0 {
@@ -89,7 +89,7 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 
 // pollable hands a connection that has nothing left to do over to the poller, if that can have it.
 func (c *conn) pollable(buf int) bool {
-	if c.raw == nil || c.waited || c.standing.Load() == nil {
+	if c.socket == nil || c.waited || c.standing.Load() == nil {
 		return false
 	}
 	c.account(buf, readMin)
