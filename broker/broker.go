@@ -124,6 +124,9 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	}
 	b.sys.started = time.Now()
 	b.setMemory(cfg.Limits.Memory)
+	if cfg.Durability == Link {
+		b.env.Lot = session.NewLot()
+	}
 	rec := session.NewRestorer(b.env)
 	j, err := journal.Open(journal.Config{
 		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"edged/broker/authority"
-	"edged/broker/journal"
 	"edged/broker/listener"
 	"edged/broker/session"
 	"edged/broker/statistics"
@@ -86,14 +85,6 @@ type conn struct {
 
 // ackBytes is what an acknowledgement takes while it waits.
 const ackBytes = 48
-
-// dueAck is a packet that waits until the journal is durable past pos.
-type dueAck struct {
-	pos   journal.Pos
-	large []byte
-	small [8]byte
-	n     byte
-}
 
 // newConn returns a connection; who is nil for one from outside, and via for one from inside.
 func newConn(b *Broker, nc net.Conn, who *authority.Client, via *listener.Listener) *conn {
@@ -219,56 +210,6 @@ func (c *conn) list() {
 	if !c.listed {
 		c.listed = true
 		c.b.commits.list(c)
-	}
-}
-
-// acknowledge sends p once the journal is durable past pos and all earlier acknowledgements are out.
-func (c *conn) acknowledge(r *session.Round, pos journal.Pos, p []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || c.closing {
-		return
-	}
-	if len(c.acks) == 0 && c.b.durable(pos) {
-		c.say(r, p)
-		return
-	}
-	a := dueAck{pos: pos}
-	if a.n = byte(copy(a.small[:], p)); len(p) > len(a.small) {
-		a.large = p
-	}
-	c.acks = append(c.acks, a)
-	c.b.env.Memory.Take(ackBytes)
-	c.list()
-	if c.b.durable(pos) { // else the commit was before we were listed
-		c.release(r)
-	}
-}
-
-// release sends what need not wait any longer. c.mu is held.
-func (c *conn) release(r *session.Round) {
-	i, before := 0, len(c.out)
-	for ; i < len(c.acks) && c.b.durable(c.acks[i].pos); i++ {
-		if a := &c.acks[i]; a.large != nil {
-			c.out = append(c.out, a.large...)
-		} else {
-			c.out = append(c.out, a.small[:a.n]...)
-		}
-	}
-	c.b.env.Memory.Take(-i * ackBytes)
-	if c.acks = c.acks[i:]; len(c.acks) == 0 {
-		c.acks = nil
-	} else {
-		c.list()
-	}
-	if i > 0 {
-		c.sent.Packets += uint64(i)
-		c.answers += len(c.out) - before
-		c.added(r, len(c.out)-before)
-		select {
-		case c.ackRoom <- struct{}{}:
-		default:
-		}
 	}
 }
 

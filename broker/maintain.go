@@ -15,7 +15,7 @@ import (
 
 const (
 	maintainEvery = time.Second // what could not be written at once is tried again
-	retainEvery   = time.Minute // how often retained messages that are not durable are written in "memory"
+	retainEvery   = time.Minute // how often retained messages that nobody waits for are written
 )
 
 // maintain keeps the journal short and writes what was put off, until ctx ends.
@@ -35,10 +35,8 @@ func (b *Broker) maintain(ctx context.Context) {
 			}
 			b.contain("the journal's upkeep", func() {
 				b.recordUnrecorded()
-				if b.cfg.Durability != Memory || now.Sub(written) >= retainEvery {
-					if b.writeRetained() {
-						written = now
-					}
+				if now.Sub(written) >= retainEvery && b.writeRetained() {
+					written = now
 				}
 				b.retained.Sweep(now.Unix())
 			})

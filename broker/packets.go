@@ -96,7 +96,8 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 	}
 	pos := b.publish(c.scratch, &m.Message, m.Topic, s, 0)
 	if m.QoS > 0 {
-		c.answer(wire.Puback, m.ID, c.scratch.outcome(), pos)
+		var p [8]byte
+		c.acknowledgeAfter(&c.scratch.round, pos, c.scratch.parked.message, wire.AppendAck(p[:0], wire.Puback, m.ID, c.scratch.outcome(), c.version))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type publication struct {
 	record session.Record
 	owner  []int         // for each of record.Owed the index of its target
 	pos    []journal.Pos // and where it lies
+	parked parked
 	body   []byte
 	nobody bool // the message had no subscriber
 }
@@ -37,9 +38,13 @@ func (p *publication) outcome() byte {
 	return wire.Success
 }
 
-// slackForQoS0 is how much may wait for the disk before retained messages of QoS 0, whose publishers nobody holds back,
-// are written later, the newest of each topic.
-const slackForQoS0 = 1 << 20
+// parked is what of a message waits for acknowledgements before it is written.
+type parked struct {
+	sessions []*session.Session
+	shares   []session.Owed
+	owner    []int // for each the index of its target
+	message  *session.Parked
+}
 
 // publish routes a message, keeps it where it is owed to a persistent session or retained, and hands it to whoever is
 // connected. from is the publisher's session (nil: the broker itself), id its QoS 2 identifier if that is to be kept with
@@ -162,13 +167,23 @@ func (b *Broker) keep(p *publication, m *wire.Message, targets []target, from, o
 	r := &p.record
 	*r = session.Record{Message: *m, Time: time.Now().UnixMilli(), Owed: r.Owed[:0]}
 	p.owner, p.pos = p.owner[:0], p.pos[:0]
+	k := &p.parked
+	*k = parked{k.sessions[:0], k.shares[:0], k.owner[:0], nil}
 	for i := range targets {
 		t := &targets[i]
 		if s := t.Subscriber; isOwed(t, m.QoS) && !(t.NoLocal && s == from) && !s.Ended() {
+			if n := len(k.sessions); m.QoS == 1 && (s.MayPark() || n > 0 && k.sessions[n-1] == s) {
+				k.sessions, k.shares, k.owner = append(k.sessions, s), append(k.shares, share(t, m, s.Next(), 0)), append(k.owner, i)
+				continue
+			}
 			o := share(t, m, s.Next(), 0)
+			o.Gap = s.Gap(o.N)
 			r.Owed = append(r.Owed, session.Share{Num: s.Num(), Owed: o})
 			p.owner = append(p.owner, i)
 		}
+	}
+	if len(k.sessions) > 0 {
+		k.message = b.env.Lot.Park(p.copy.Own(), k.sessions, k.shares)
 	}
 	if origin != nil {
 		r.Origin, r.ID = origin.Num(), id
@@ -187,16 +202,9 @@ func (b *Broker) keep(p *publication, m *wire.Message, targets []target, from, o
 	return b.retained.Put(p.copy.Own(), version, func() journal.Pos { return b.append(p) })
 }
 
-// worthARecord tells whether a retained message that is owed to nobody is written at once.
-func (b *Broker) worthARecord(qos byte) bool {
-	switch {
-	case b.cfg.Durability == Memory:
-		return false
-	case qos > 0:
-		return true
-	}
-	return b.journal.Writable() && b.journal.End()-b.journal.Durable() < slackForQoS0
-}
+// worthARecord tells whether a retained message that is owed to nobody is written at once. Others are written later, the
+// newest of each topic.
+func (b *Broker) worthARecord(qos byte) bool { return b.cfg.Durability == Disk && qos > 0 }
 
 // append appends the record: one, unless its shares do not fit into one. The publisher's identifier stands in the last,
 // so that a repeat after a crash is taken for new while a part is missing.
@@ -234,6 +242,9 @@ func (p *publication) hand(m *wire.Message, targets []target, pos journal.Pos) {
 		o.Pos = p.pos[i]
 		targets[p.owner[i]].Subscriber.Deliver(&p.round, &p.copy, o)
 	}
+	for i, o := range p.parked.shares {
+		targets[p.parked.owner[i]].Subscriber.Deliver(&p.round, &p.copy, o)
+	}
 }
 
 // sendRetained gives a new subscription the retained messages that it matches. version is that of the subscription.
@@ -269,6 +280,7 @@ func (b *Broker) giveRetained(c *conn, s *session.Session, sub session.Subscript
 	}
 	if o.QoS > 0 && s.Persistent() { // owed like any other; its copy in the journal names this session alone
 		o.N = s.Next()
+		o.Gap = s.Gap(o.N)
 		p.record = session.Record{Message: *k.Message, Time: time.Now().UnixMilli(), Owed: []session.Share{{Num: s.Num(), Owed: o}}}
 		p.pos = p.pos[:0]
 		pos, ok := b.retained.Renew(k, func() journal.Pos { return b.append(p) })

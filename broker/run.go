@@ -38,6 +38,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		defer stop() // a journal that ends by itself has a defect, and a broker without one keeps no promise
 		ended <- b.journal.Run(commits, b.committed)
 	}()
+	if b.env.Lot != nil {
+		b.workers.Go(func() { b.env.Lot.Run(commits) })
+	}
 	maintained := make(chan struct{})
 	go func() {
 		defer close(maintained)

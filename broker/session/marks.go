@@ -21,6 +21,8 @@ const (
 // note tells that the record of n lies at pos.
 func (s *Session) note(n uint64, pos journal.Pos, size int, at int64) {
 	s.last = pos
+	s.written = n + 1
+	s.known = max(s.known, n+1)
 	if k := len(s.marks); k == 0 || pos-s.marks[k-1].pos >= s.spacing {
 		s.marks = append(s.marks, mark{n, pos, s.bytes, at})
 		if k >= maxMarks {
@@ -114,6 +116,9 @@ func (s *Session) bound() {
 		if len(s.marks) > 1 {
 			to = s.marks[1].n
 		}
-		s.giveUp(max(to, s.tail+1))
+		before := s.tail
+		if s.giveUp(max(to, s.tail+1)); s.tail == before {
+			return // nothing of it is written
+		}
 	}
 }

@@ -24,12 +24,13 @@ const (
 	flagQoS    = 3
 	flagRetain = 4
 	flagSubIDs = 8
+	flagGap    = 16
 )
 
 // Record is a message's record:
 //
 //	flags u8, expires u64, time u64, origin v, its QoS 2 identifier v, owed count v,
-//	owed × (session v, number v, flags u8, with flag 8: count v, subscription identifiers v…),
+//	owed × (session v, number v, flags u8, with flag 8: count v, subscription identifiers v…, with flag 16: gap v),
 //	topic, user, properties (each with a length v), payload
 //
 // v is a varint, time is in Unix milliseconds, integers are little-endian.
@@ -47,11 +48,11 @@ type Share struct {
 	Owed
 }
 
-// Fit is how many of the record's shares fit into one body, at least one.
+// Fit is how many of the record's shares go into one body, at least one: as many as fit, and no two of one session.
 func (r *Record) Fit() int {
 	room := journal.MaxBody - r.Message.Size() - len(r.Message.User) - 128
 	for i := range r.Owed {
-		if room -= 24 + 5*len(r.Owed[i].SubIDs); room < 0 && i > 0 {
+		if room -= 24 + 5*len(r.Owed[i].SubIDs); i > 0 && (room < 0 || r.Owed[i].Num == r.Owed[i-1].Num) {
 			return i
 		}
 	}
@@ -76,12 +77,15 @@ func AppendRecord(b []byte, r *Record) []byte {
 
 func appendShare(b []byte, s *Share) []byte {
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Num)), s.N)
-	b = append(b, s.QoS|flag(s.Retain, flagRetain)|flag(len(s.SubIDs) > 0, flagSubIDs))
+	b = append(b, s.QoS|flag(s.Retain, flagRetain)|flag(len(s.SubIDs) > 0, flagSubIDs)|flag(s.Gap > 0, flagGap))
 	if len(s.SubIDs) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(s.SubIDs)))
 		for _, id := range s.SubIDs {
 			b = binary.AppendUvarint(b, uint64(id))
 		}
+	}
+	if s.Gap > 0 {
+		b = binary.AppendUvarint(b, s.Gap)
 	}
 	return b
 }
@@ -123,6 +127,9 @@ func (d *decoder) head(r *Record, each func(Share)) (flags byte) {
 			for k := d.uvarint(); k > 0 && !d.bad; k-- {
 				s.SubIDs = append(s.SubIDs, uint32(d.uvarint()))
 			}
+		}
+		if f&flagGap != 0 {
+			s.Gap = d.uvarint()
 		}
 		if !d.bad {
 			each(s)

@@ -42,8 +42,7 @@ func (s *Session) counted(n uint64) bool {
 }
 
 func (s *Session) isAcked(n uint64) bool {
-	_, ok := s.acked[n]
-	return ok || n < s.tail
+	return n < s.tail || s.acked.has(n)
 }
 
 // passed tells whether n needs no PUBLISH: it is settled, or the client has it and PUBREL is under way.
@@ -58,28 +57,32 @@ func (s *Session) settle(n uint64) {
 		return
 	}
 	delete(s.released, n)
-	if n != s.tail {
-		if s.acked == nil {
-			s.acked = map[uint64]struct{}{}
-		}
-		s.acked[n] = struct{}{}
+	s.pass(n, n+1)
+}
+
+// pass marks the numbers from from up to to, exclusive, as done.
+func (s *Session) pass(from, to uint64) {
+	if from = max(from, s.tail); from >= to {
 		return
 	}
-	for s.tail++; len(s.acked) > 0; s.tail++ {
-		if _, ok := s.acked[s.tail]; !ok {
-			break
-		}
-		delete(s.acked, s.tail)
+	s.head = max(s.head, to)
+	if from > s.tail {
+		s.acked.add(from, to)
+		return
+	}
+	s.tail = to
+	if s.acked.dropBelow(to); len(s.acked) > 0 && s.acked[0].from == to {
+		s.tail = s.acked[0].to
+		s.acked = s.acked[1:]
 	}
 	s.sent = max(s.sent, s.tail)
-	s.head = max(s.head, s.tail)
 	s.dropMarks()
 }
 
-// settled settles n and tells the journal, which needs no commit for that: losing the record costs a repeat.
-func (s *Session) settled(n uint64) {
+// settled settles n and tells the journal, if that has heard of n. The record needs no commit: losing it costs a repeat.
+func (s *Session) settled(r *Round, n uint64) {
 	s.settle(n)
-	if s.num != 0 {
+	if !s.unpark(r, n) && s.num != 0 {
 		s.said = s.env.Log.Append(KindSettled, appendNumber(nil, s.num, n))
 	}
 }
@@ -94,7 +97,7 @@ func (s *Session) Acknowledged(r *Round, id uint16) (known bool) {
 	if s.counted(n) {
 		s.inflight--
 	}
-	s.settled(n)
+	s.settled(r, n)
 	if len(s.queue) > 0 || s.back.behind {
 		s.Pump(r)
 	}
@@ -168,6 +171,9 @@ func (s *Session) ReleaseInbound(id uint16) (pos journal.Pos, known bool) {
 // giveUp settles what is owed with a number from tail up to to, exclusive, without telling the client.
 func (s *Session) giveUp(to uint64) {
 	before := s.dropped
+	if len(s.parked) > 0 {
+		to = min(to, s.parked[0].N)
+	}
 	for n := s.tail; n < to; n++ {
 		if s.isAcked(n) {
 			continue

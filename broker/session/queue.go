@@ -64,6 +64,7 @@ func (c *Copy) Own() *wire.Message {
 type Owed struct {
 	N      uint64      // its number, from Next, when the journal holds it; else 0
 	Pos    journal.Pos // of its record; 0: none
+	Gap    uint64      // how many numbers before N have no record because they were done without one
 	QoS    byte
 	Retain bool
 	SubIDs []uint32
@@ -80,7 +81,7 @@ type item struct {
 // Deliver gives the session a message: it goes out at once, or waits in the queue, or only in the journal.
 func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	owed := o.N > 0
-	if owed {
+	if o.Pos > 0 && owed {
 		s.note(o.N, o.Pos, c.Message.Size(), s.env.Now().UnixMilli())
 		s.bound()
 	}
@@ -103,6 +104,10 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	}
 	switch {
 	case owed && s.full(it.size, queueOwed):
+		if o.Pos == 0 {
+			s.WriteParked()
+			o.Pos = s.last
+		}
 		s.back.behind, s.back.from, s.back.next, s.back.until = true, o.Pos, o.N, everything
 		return
 	case !owed && (o.QoS == 0 && len(s.queue) == 0 || !o.Shared && s.full(it.size, queueMax) || o.Shared && s.full(it.size, sharedMax)):
@@ -161,7 +166,7 @@ func (s *Session) write(r *Round, m *wire.Message, o *Owed) {
 	case fits:
 		s.inflight++
 	default: // larger than the client takes: it must never see it (MQTT 5, 3.1.2.11.4)
-		s.settled(o.N)
+		s.settled(r, o.N)
 	}
 }
 
@@ -179,7 +184,7 @@ func (s *Session) Pump(r *Round) {
 		case it.m.Expires > 0 && it.m.Expires <= now && !s.finish(it), !s.env.MayRead(s, it.m.Topic):
 			if it.N > 0 {
 				s.sent = max(s.sent, it.N+1)
-				s.settled(it.N)
+				s.settled(r, it.N)
 			}
 		case !s.mayWrite(&it.Owed, it.m):
 			s.popQueue(i)

@@ -30,7 +30,7 @@ func (s *Session) Record(times int) (pos journal.Pos) {
 	for range times {
 		pos = s.env.Log.Append(KindSession, body)
 	}
-	s.record, s.unrecorded = pos, false
+	s.record, s.unrecorded, s.known = pos, false, s.firstParked()
 	return pos
 }
 
@@ -43,14 +43,15 @@ func (s *Session) Unrecorded() bool { return s.unrecorded && !s.ended }
 // encode writes a session's record:
 //
 //	num v, flags u8, version u8, expiry v, left u64, tail v, head v, ever sent v, id, user,
-//	subscriptions (count v) × (filter, flags u8, identifier v), settled numbers, released numbers, inbound identifiers
-//	(each a count v and v…), with flag 2: the will: flags u8, life v, delay v, due v, topic, properties, payload
+//	subscriptions (count v) × (filter, flags u8, identifier v), settled numbers (count v) × (first v, how many v),
+//	released numbers and inbound identifiers (each a count v and v…), with flag 2: the will: flags u8, life v, delay v, due v, topic, properties, payload
 func (s *Session) encode() []byte {
 	b := appendNum(nil, s.num)
 	b = append(b, flag(s.sink != nil, flagConnected)|flag(s.Will != nil, flagWill), s.Version)
 	b = binary.AppendUvarint(b, uint64(s.Expiry))
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.Left))
-	for _, n := range []uint64{s.tail, s.head, max(s.everSent, s.sent)} {
+	head := s.firstParked() // what lies beyond may have a record, or need none: it is for the next to say
+	for _, n := range []uint64{s.tail, head, max(s.everSent, s.sent)} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = appendText(appendText(b, s.ID), s.User)
@@ -59,13 +60,21 @@ func (s *Session) encode() []byte {
 		b = append(appendText(b, sub.Filter), sub.QoS|flag(sub.NoLocal, flagNoLocal)|flag(sub.RetainAsPublished, flagRetainAsPublished))
 		b = binary.AppendUvarint(b, uint64(sub.ID))
 	}
-	b = appendSet(b, s.acked)
+	b = appendRanges(b, s.acked.below(head))
 	b = appendSet(b, s.released)
 	b = appendSet(b, s.inbound)
 	if w := s.Will; w != nil {
 		b = append(b, w.Message.QoS|flag(w.Message.Retain, flagRetain))
 		b = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(b, uint64(w.Life)), uint64(w.Delay)), uint64(w.Due))
 		b = appendText(appendText(appendText(b, w.Message.Topic), string(w.Message.Props)), string(w.Message.Payload))
+	}
+	return b
+}
+
+func appendRanges(b []byte, r ranges) []byte {
+	b = binary.AppendUvarint(b, uint64(len(r)))
+	for _, x := range r {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, x.from), x.to-x.from)
 	}
 	return b
 }
@@ -91,7 +100,8 @@ type state struct {
 	tail, head, sent uint64
 	id, user         string
 	subs             []Subscription
-	acked, released  []uint64
+	acked            []stretch
+	released         []uint64
 	inbound          []uint64
 	will             *Will
 }
@@ -111,7 +121,7 @@ func decodeState(body []byte) (x state, ok bool) {
 		sub.ID = uint32(d.uvarint())
 		x.subs = append(x.subs, sub)
 	}
-	x.acked, x.released, x.inbound = d.set(), d.set(), d.set()
+	x.acked, x.released, x.inbound = d.ranges(x.head), d.set(), d.set()
 	if flags&flagWill != 0 {
 		f := d.u8()
 		w := &Will{Life: int64(d.uvarint()), Delay: uint32(d.uvarint()), Due: int64(d.uvarint())}
@@ -121,6 +131,15 @@ func decodeState(body []byte) (x state, ok bool) {
 		x.will = w
 	}
 	return x, !d.bad && x.num != 0 && x.tail > 0 && x.head >= x.tail && x.head < maxNumber
+}
+
+func (d *decoder) ranges(limit uint64) (all []stretch) {
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		from, k := d.uvarint(), d.uvarint()
+		d.bad = d.bad || from > limit || k > limit-from
+		all = append(all, stretch{from, from + k})
+	}
+	return all
 }
 
 func (d *decoder) set() (all []uint64) {
@@ -137,8 +156,9 @@ func (s *Session) restore(x *state, pos journal.Pos) {
 	s.everSent = max(s.everSent, x.sent)
 	s.acked = nil
 	s.dropMarks()
-	for _, n := range x.acked {
-		s.settle(n)
+	s.written = max(s.written, x.head)
+	for _, x := range x.acked {
+		s.pass(x.from, x.to)
 	}
 	s.released, s.inbound = nil, nil
 	for _, n := range x.released {
@@ -161,17 +181,6 @@ func (s *Session) settleBelow(n uint64) {
 	if n <= s.tail {
 		return
 	}
-	maps.DeleteFunc(s.acked, func(k uint64, _ struct{}) bool { return k < n })
 	maps.DeleteFunc(s.released, func(k uint64, _ struct{}) bool { return k < n })
-	s.tail = n
-	s.head = max(s.head, n)
-	for len(s.acked) > 0 {
-		if _, ok := s.acked[s.tail]; !ok {
-			break
-		}
-		delete(s.acked, s.tail)
-		s.tail++
-	}
-	s.sent, s.head = max(s.sent, s.tail), max(s.head, s.tail)
-	s.dropMarks()
+	s.pass(s.tail, n)
 }

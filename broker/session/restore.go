@@ -83,6 +83,7 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 		}
 		h.began = true
 		inOrder := o.N >= s.head
+		s.pass(o.N-min(o.Gap, o.N-1), o.N)
 		s.head = max(s.head, o.N+1)
 		switch {
 		case s.isAcked(o.N):
@@ -135,7 +136,9 @@ func (r *Restorer) Sessions() (all []Restored, last uint32) {
 		s.Order = uint64(num)
 		if h.connected {
 			s.everSent, s.Left = s.head, r.env.Now().UnixMilli()
+			s.pass(s.head, s.head+numbersLost)
 		}
+		s.known = s.head
 		s.sent = s.tail
 		if s.everSent > s.tail { // some of the rest may have been sent after the last record
 			s.everSent = s.head

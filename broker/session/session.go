@@ -60,6 +60,7 @@ type Env struct {
 	Dropped func(messages uint64)
 	Memory  Budget // of what waits: queues, and what the connections hold
 	State   Budget // of the sessions themselves
+	Lot     *Lot   // where messages wait for acknowledgements before they are written; nil: each is written at once
 }
 
 // Subscription is what a client subscribed to; Filter is as the client wrote it, with $share/GROUP/.
@@ -103,7 +104,10 @@ type Session struct {
 	tail, sent, head uint64 // settled below tail, sent on this connection below sent, next number
 	everSent         uint64 // sent on some connection below this
 	inflight, window int
-	acked            map[uint64]struct{} // settled out of order, ≥ tail
+	known            uint64              // the journal knows of all numbers below, or soon does
+	written          uint64              // number after the latest that has a record
+	acked            ranges              // settled out of order, ≥ tail
+	parked           []parkedShare       // not written, in the order of their numbers
 	released         map[uint64]struct{} // QoS 2: PUBREC came, PUBREL is due or under way
 	inbound          map[uint16]struct{} // QoS 2 identifiers that the client has not released
 
@@ -124,7 +128,7 @@ type Session struct {
 // 0 is a session of its connection only.
 func New(env *Env, id, user string, order uint64, num uint32) *Session {
 	s := &Session{
-		ID: id, User: user, Order: order, num: num, env: env, tail: 1, sent: 1, head: 1, everSent: 1,
+		ID: id, User: user, Order: order, num: num, env: env, tail: 1, sent: 1, head: 1, everSent: 1, known: 1, written: 1,
 		subs: map[string]Subscription{}, spacing: markEvery,
 	}
 	return s
@@ -167,6 +171,7 @@ func (s *Session) Attach(sink Sink, window int) {
 func (s *Session) Detach() {
 	s.sink = nil
 	s.Left = s.env.Now().UnixMilli()
+	s.WriteParked()
 	s.rewind()
 }
 
@@ -186,6 +191,7 @@ func (s *Session) End() {
 	if s.num != 0 {
 		s.env.Log.Append(KindEnd, appendNum(nil, s.num))
 	}
+	s.forgetParked()
 	s.tail, s.marks, s.carried = s.head, nil, nil
 	s.Weigh()
 }
@@ -229,7 +235,7 @@ type Status struct {
 
 // Status tells what the session is owed.
 func (s *Session) Status() Status {
-	st := Status{Connected: s.sink != nil, Messages: s.head - s.tail - uint64(len(s.acked)), Dropped: s.dropped}
+	st := Status{Connected: s.sink != nil, Messages: s.head - s.tail - s.acked.count(), Dropped: s.dropped}
 	if st.Messages > 0 && len(s.marks) > 0 {
 		bytes, at := s.estimate()
 		st.Bytes, st.Oldest = int64(bytes), time.UnixMilli(at)
