@@ -40,6 +40,8 @@ type Options struct {
 	// Alarm is told when a condition of the journal begins (text says what) and is over (text is ""), see
 	// [journal.Config]; it must not block. May be nil: [Broker.Status] tells them too.
 	Alarm func(code, text string)
+	// Gap is told of what a session gave up, by one goroutine; it must not block. May be nil.
+	Gap func(Gap)
 	// Version is of the program that holds the broker, for $SYS.
 	Version string
 	// FS is what the journal writes to; nil is the operating system.

@@ -81,6 +81,7 @@ func (b *Broker) retainedWriter() func(m *wire.Message) journal.Pos {
 // shorten gives back the segments that nobody needs, oldest first. What lives on in the oldest, as sessions' records and
 // retained messages, is written again at the end.
 func (b *Broker) shorten() {
+	b.tellGaps()
 	limit := max(int(b.limits().Journal/journal.SegmentSize), 2)
 	for {
 		first, n := b.journal.First()
@@ -88,7 +89,7 @@ func (b *Broker) shorten() {
 		if n <= 1 || b.alarms.raised("E602") && n <= limit {
 			return
 		}
-		if b.pinned(first, n, n > limit) {
+		if b.pinned(first, n, n > limit) || !b.tellGaps() {
 			return
 		}
 		if !b.moveRetained(first, n) {

@@ -103,7 +103,7 @@ func (s *Session) Recorded() uint64 { return s.record.Gen() }
 
 // GiveUpSegment gives up what is owed from the segments up to gen, and no less than that.
 func (s *Session) GiveUpSegment(gen uint64) {
-	s.giveUp(s.firstBeyond(gen))
+	s.giveUpFor("journal", s.firstBeyond(gen))
 }
 
 // bound gives up the oldest while more is owed than may be.
@@ -117,7 +117,7 @@ func (s *Session) bound() {
 			to = s.marks[1].n
 		}
 		before := s.tail
-		if s.giveUp(max(to, s.tail+1)); s.tail == before {
+		if s.giveUpFor("queue", max(to, s.tail+1)); s.tail == before {
 			return // nothing of it is written
 		}
 	}

@@ -107,6 +107,7 @@ type Session struct {
 	known            uint64              // the journal knows of all numbers below, or soon does
 	written          uint64              // number after the latest that has a record
 	acked            ranges              // settled out of order, ≥ tail
+	given            []given             // given up, to be told of
 	parked           []parkedShare       // not written, in the order of their numbers
 	released         map[uint64]struct{} // QoS 2: PUBREC came, PUBREL is due or under way
 	inbound          map[uint16]struct{} // QoS 2 identifiers that the client has not released

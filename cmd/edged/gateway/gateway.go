@@ -51,6 +51,7 @@ type Gateway struct {
 	seed    uint64 // of the newest bridge
 	watch   *part  // hears of plugging, once there is a device
 	machine machine
+	gaps    *gaps
 	facts   facts
 	reloads chan chan<- Reloaded // to Run; whoever asks waits until it takes the order
 
@@ -67,6 +68,7 @@ func New(opts Options) (*Gateway, error) {
 	g := &Gateway{
 		opts: opts, cfg: opts.Config, rejected: opts.Rejected, log: opts.Log, machine: machine{"/"}, reloads: make(chan chan<- Reloaded),
 	}
+	g.gaps = newGaps()
 	if err := os.MkdirAll(opts.State, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w (E604)\nname another with --state, or mend what is there", journal.ErrUnusable, opts.State, err)
 	}
@@ -78,6 +80,7 @@ func New(opts Options) (*Gateway, error) {
 	var err error
 	g.broker, err = broker.Open(g.cfg.Broker, opts.State, g.log.With("part", "broker"), broker.Options{
 		Version:  opts.Version,
+		Gap:      g.gaps.add,
 		NoRetain: []string{"edged/+/dev/+/set"}, // a command that is kept would be carried out again and again (E406)
 	})
 	if err != nil {

@@ -82,6 +82,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.startMember(m, nil)
 	}
 	defer g.stopFleet()
+	told := launch("gaps", func(ctx context.Context) error { return g.gaps.run(ctx, g.own.Event) })
+	defer told.end(stopOwn, g.log)
 	house := launch("housekeeping", g.keepHouse)
 	defer house.end(stopOwn, g.log)
 	for {

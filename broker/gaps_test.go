@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker_test
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"edged/broker"
+	"edged/mqtt/wire"
+)
+
+// What an offline session gives up is told, all of it once: how many, and the first and last of each topic; what it still
+// gets follows on.
+func TestGapsAreTold(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []string{"queue", "journal"} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var gaps []broker.Gap
+			s := newSite(t, func(s *site) {
+				if s.cfg.Limits.SessionQueue = 1 << 20; limit == "journal" {
+					s.cfg.Limits.SessionQueue, s.cfg.Limits.Journal = 1<<30, 8<<20
+				}
+				s.opts.Gap = func(g broker.Gap) {
+					mu.Lock()
+					defer mu.Unlock()
+					gaps = append(gaps, g)
+				}
+			})
+			sub := s.connect(kept(), false)
+			sub.subscribe(1, 1, "t/#")
+			sub.disconnectAfterPing()
+			pub := s.clean("pub")
+			all, filler := 400, strings.Repeat("x", 20000)
+			if limit == "journal" {
+				all = 1500
+			}
+			for i := range all {
+				pub.publish("t/"+strconv.Itoa(i%3), strconv.Itoa(i)+" "+filler[:4000], 1, uint16(i+1))
+				pub.publish("t/long", strconv.Itoa(i)+" "+filler, 1, uint16(i+5001))
+				pub.wantAck(wire.Puback, uint16(i+1))
+				pub.wantAck(wire.Puback, uint16(i+5001))
+			}
+			told := func() (n uint64, last string) {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, g := range gaps {
+					if g.ClientID != "p" || g.Reason != limit {
+						t.Errorf("gap of %q for %q", g.ClientID, g.Reason)
+					}
+					n += g.Messages
+					for _, x := range g.Topics {
+						if x.Topic == "t/0" {
+							last, _, _ = strings.Cut(string(x.Last), " ")
+						}
+					}
+				}
+				return n, last
+			}
+			eventually(t, "all that was dropped is told", func() bool {
+				n, _ := told()
+				st, _ := s.Session("p")
+				return n > 0 && n == st.Dropped
+			})
+			n, last := told()
+			mu.Lock()
+			first := gaps[0].Topics[0]
+			mu.Unlock()
+			if first.Topic != "t/0" || !strings.HasPrefix(string(first.First), "0 ") {
+				t.Errorf("the first gap begins with %q of %s", first.First[:4], first.Topic)
+			}
+			sub = s.connect(kept(), true)
+			got, lowest := uint64(0), -1
+			for got < uint64(2*all)-n {
+				m := sub.wantMessage()
+				sub.ack(wire.Puback, m.id)
+				if got++; m.topic == "t/0" && lowest < 0 {
+					number, _, _ := strings.Cut(m.payload, " ")
+					lowest, _ = strconv.Atoi(number)
+				}
+			}
+			if k, _ := strconv.Atoi(last); k+3 != lowest {
+				t.Errorf("the gap ends with %s, the rest begins with %d", last, lowest)
+			}
+		})
+	}
+}

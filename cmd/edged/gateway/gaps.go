@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"edged/bridge"
+	"edged/broker"
+)
+
+// GivenUp is the code of the event that tells what a session of the broker gave up.
+const GivenUp = "E403"
+
+// gapEvery is how often such an event is published at most for one session; what comes between is told together.
+const gapEvery = time.Second
+
+// gapTopics is how many topics one event names.
+const gapTopics = 8
+
+// gaps gathers what sessions gave up until it is told.
+type gaps struct {
+	mu   sync.Mutex
+	all  map[string]*broker.Gap // by ClientId
+	wake chan struct{}          // holds one: there is something
+}
+
+func newGaps() *gaps { return &gaps{all: map[string]*broker.Gap{}, wake: make(chan struct{}, 1)} }
+
+// add is what the broker calls. An event that was given up itself is no reason for another.
+func (g *gaps) add(x broker.Gap) {
+	if !slices.ContainsFunc(x.Topics, func(t broker.GapTopic) bool { return !strings.HasSuffix(t.Topic, "/event") }) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if sum := g.all[x.ClientID]; sum == nil {
+		g.all[x.ClientID] = &x
+	} else {
+		join(sum, &x)
+	}
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// join adds x, which came later.
+func join(sum, x *broker.Gap) {
+	sum.Messages += x.Messages
+	sum.Bytes += x.Bytes
+	for _, t := range x.Topics {
+		i := slices.IndexFunc(sum.Topics, func(u broker.GapTopic) bool { return u.Topic == t.Topic })
+		if i < 0 {
+			if len(sum.Topics) < 4*gapTopics {
+				sum.Topics = append(sum.Topics, t)
+			}
+			continue
+		}
+		sum.Topics[i].Messages += t.Messages
+		sum.Topics[i].Last = t.Last
+	}
+}
+
+// run publishes what was given up as events, until ctx ends.
+func (g *gaps) run(ctx context.Context, event func(bridge.Event) <-chan struct{}) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.wake:
+		}
+		g.mu.Lock()
+		all := g.all
+		g.all = map[string]*broker.Gap{}
+		g.mu.Unlock()
+		for _, x := range all {
+			event(gapEvent(x, time.Now()))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(gapEvery):
+		}
+	}
+}
+
+// gapEvent says what a session gave up: how many messages, and of each topic how many, with the first and the last seq.
+func gapEvent(x *broker.Gap, now time.Time) bridge.Event {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d messages (%d bytes) for %s were given up, because its %s is full", x.Messages, x.Bytes, x.ClientID, x.Reason)
+	for i, t := range x.Topics {
+		if i == gapTopics {
+			fmt.Fprintf(&b, "; and %d other topics", len(x.Topics)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; %s: %d", t.Topic, t.Messages)
+		first, ok := seqOf(t.First)
+		if last, also := seqOf(t.Last); ok && also {
+			fmt.Fprintf(&b, ", seq %d to %d", first, last)
+		}
+	}
+	return bridge.Event{Time: now, Code: GivenUp, Level: "warning", Text: b.String()}
+}
+
+// seqOf is the seq of a reading.
+func seqOf(payload []byte) (seq uint64, ok bool) {
+	var x struct {
+		Seq *uint64 `json:"seq"`
+	}
+	if err := json.Unmarshal(payload, &x); err != nil || x.Seq == nil {
+		return 0, false
+	}
+	return *x.Seq, true
+}

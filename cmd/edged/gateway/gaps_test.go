@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"edged/bridge"
+	"edged/broker"
+)
+
+// What a session gives up within a second is told by one event, with the first and last seq of each topic; that an event
+// itself was given up is not.
+func TestGapsBecomeOneEventASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGaps()
+		var events []bridge.Event
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go g.run(ctx, func(e bridge.Event) <-chan struct{} {
+			events = append(events, e)
+			return nil
+		})
+		gap := func(topic, first, last string, n uint64) broker.Gap {
+			return broker.Gap{ClientID: "edged-uplink", Reason: "queue", Messages: n, Bytes: 10, Topics: []broker.GapTopic{
+				{Topic: topic, Messages: n, First: []byte(first), Last: []byte(last)},
+			}}
+		}
+		g.add(gap("edged/gw/event", "{}", "{}", 1))
+		time.Sleep(2 * time.Second)
+		if len(events) != 0 {
+			t.Fatalf("events about events: %+v", events)
+		}
+		g.add(gap("a/data", `{"seq":1}`, `{"seq":1}`, 1))
+		synctest.Wait()
+		g.add(gap("a/data", `{"seq":2}`, `{"seq":5}`, 4))
+		g.add(gap("a/data", `{"seq":6}`, `{"seq":9}`, 4))
+		g.add(gap("b", `no JSON`, `no JSON`, 1))
+		time.Sleep(1500 * time.Millisecond)
+		if len(events) != 2 || events[1].Code != GivenUp {
+			t.Fatalf("got %+v", events)
+		}
+		want := "9 messages (30 bytes) for edged-uplink were given up, because its queue is full; a/data: 8, seq 2 to 9; b: 1"
+		if events[1].Text != want {
+			t.Errorf("got %q\nwant %q", events[1].Text, want)
+		}
+	})
+}
