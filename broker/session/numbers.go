@@ -11,9 +11,9 @@ import (
 // identifiers is how many packet identifiers there are.
 const identifiers = 65535
 
-// reach is how far the numbers under way may be apart, so that no identifier stands for two of them, and
-// what is acknowledged out of order stays little.
-const reach = 4000
+// reach is how far the numbers under way may be apart, so that no identifier stands for two of them. What is acknowledged
+// out of order stays little all the same: there is no more of it than stretches between those under way.
+const reach = 60000
 
 func packetID(n uint64) uint16 { return uint16((n-1)%identifiers) + 1 }
 
