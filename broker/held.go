@@ -12,8 +12,14 @@ import (
 
 // hold waits before a packet that appends to the journal is handled, while that takes no more. What was made so far goes
 // out first. Who publishes what needs no disk is not held back, and who publishes waits once per read.
+//
+// The poller never waits here: it has asked mustWait, and what is crowded since then takes one packet more. Were it held,
+// nobody's acknowledgements would be read, and on a full disk these are what gives room.
 func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte) *wire.Fault {
 	journal := c.b.journal
+	if c.scratch == &c.b.poller.scratch {
+		return nil
+	}
 	switch h >> 4 {
 	case wire.Subscribe, wire.Unsubscribe:
 		return c.holdBriefly(ctx)
