@@ -159,7 +159,9 @@ func (b *Broker) restore(rec *session.Restorer) {
 	var crashed []*session.Session
 	for _, x := range all {
 		s := x.Session
-		s.QueueLimit = b.limits().SessionQueue
+		if s.QueueLimit = b.limits().SessionQueue; b.client(s).Inside() {
+			s.QueueLimit = b.limits().Journal // its own bound comes with its identity: until then nothing is given up
+		}
 		b.sessions[s.ID] = s
 		s.Weigh()
 		for _, sub := range s.Subscriptions() {

@@ -89,3 +89,44 @@ func TestGapsAreTold(t *testing.T) {
 		})
 	}
 }
+
+// A session in this process whose queue may be longer than others' keeps it over a start, whatever is published before it
+// is there again.
+func TestLongQueueOfAnInsideSessionOutlivesAStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site) { s.cfg.Limits.SessionQueue = 1 << 20 })
+	id := broker.Identity{ClientID: "edged-long", Subscribe: []string{"#"}, SessionQueue: 8 << 20}
+	dial := func(present bool) *peer {
+		nc, err := s.Dial(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newPeer(t, nc)
+		if ack := c.connect(wire.ConnectPacket{Level: 4, ClientID: id.ClientID}); ack.SessionPresent != present {
+			t.Fatalf("session present %v", ack.SessionPresent)
+		}
+		return c
+	}
+	c := dial(false)
+	c.subscribe(1, 1, "t")
+	c.disconnectAfterPing()
+	filler := strings.Repeat("x", 10000)
+	publish := func(n int) {
+		pub := s.clean("pub")
+		for i := range n {
+			pub.publish("t", filler, 1, uint16(i+1))
+			pub.wantAck(wire.Puback, uint16(i+1))
+		}
+	}
+	publish(300)
+	s.restart()
+	publish(5)
+	c = dial(true)
+	for range 305 {
+		c.wantPayload(filler)
+	}
+	c.quiet()
+	if st, _ := s.Session(id.ClientID); st.Dropped != 0 {
+		t.Errorf("%+v", st)
+	}
+}

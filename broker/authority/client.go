@@ -28,6 +28,12 @@ func (c Client) User() string {
 	return c.who.name
 }
 
+// Inside tells whether it is a client in this process.
+func (c Client) Inside() bool {
+	r := c.rights()
+	return r != nil && r.inside
+}
+
 // SessionQueue is how many bytes may be owed to its session; 0: as the broker's limits say.
 func (c Client) SessionQueue() int64 {
 	if r := c.rights(); r != nil {
