@@ -20,7 +20,7 @@ DEMO_FLAGS  ?= --for 60s
 BENCH_FLAGS ?=
 # Two packages at a time: many tests start real processes, and on a machine with many cores these would starve each
 # other. The time-out is for one package; the slowest needs about a minute on two busy cores.
-TEST_FLAGS  ?= -p 2 -timeout 10m
+TEST_FLAGS  ?= -p 2 -timeout 20m
 # Go has no race detector for arm v6 and v7: there the tests run without.
 RACE         = $(if $(filter amd64 arm64,$(shell $(GO) env GOARCH)),-race)
 

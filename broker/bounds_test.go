@@ -247,7 +247,7 @@ func TestDeafClientsWait(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	c := s.clean("deaf")
-	const pings = 3 << 20
+	const pings = 1 << 20
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

@@ -35,8 +35,8 @@ type poller struct {
 }
 
 const (
-	pollBuffer = 64 << 10
-	pollEvents = 128 // connections that are read between two writes
+	pollBuffer = 8 << 10 // what is left of it when a connection gets a goroutine stands in memory
+	pollEvents = 128     // connections that are read between two writes
 )
 
 func newPoller(b *Broker) *poller { return &poller{b: b, conns: map[int32]*conn{}} }
@@ -151,6 +151,7 @@ func (p *poller) serve(fd int32) {
 		return
 	}
 	rest = append([]byte(nil), rest...)
+	c.account(0, len(rest))
 	p.b.workers.Go(func() {
 		p.b.attend(context.Background(), c, func(ctx context.Context) bool { return c.read(ctx, rest) })
 	})

@@ -44,7 +44,9 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 	w := 0
 	for {
 		n, err := copy(buf[w:], rest), error(nil)
-		if rest = rest[n:]; n == 0 {
+		if rest = rest[n:]; n > 0 {
+			c.account(n, 0)
+		} else {
 			n, err = c.input.Read(buf[w:])
 		}
 		w += n

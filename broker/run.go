@@ -227,9 +227,10 @@ func (b *Broker) lastWills(all []*conn) {
 		if s == nil {
 			continue
 		}
+		died := c.died()
 		s.Lock()
 		w := s.Will
-		publish := s.Sink() == session.Sink(c) && w != nil && !c.orderly && (w.Delay == 0 || s.Expiry == 0)
+		publish := s.Sink() == session.Sink(c) && w != nil && died && (w.Delay == 0 || s.Expiry == 0)
 		s.Unlock()
 		if publish {
 			b.publishWill(&p, s, w)
@@ -237,8 +238,15 @@ func (b *Broker) lastWills(all []*conn) {
 	}
 	p.round.Flush()
 	for _, c := range all {
-		b.settleEnd(c, !c.orderly)
+		b.settleEnd(c, c.died())
 	}
+}
+
+// died tells whether the client has not said goodbye.
+func (c *conn) died() bool {
+	c.in.Lock()
+	defer c.in.Unlock()
+	return !c.orderly
 }
 
 // awaitLastWords waits for what is on its way to slow peers, but not for long.

@@ -16,7 +16,7 @@ import (
 )
 
 // GivenUp is the code of the event that tells what a session of the broker gave up.
-const GivenUp = "E403"
+const GivenUp = "E404"
 
 // gapEvery is how often such an event is published at most for one session; what comes between is told together.
 const gapEvery = time.Second

@@ -31,6 +31,7 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 		}
 		g.add(gap("edged/gw/event", "{}", "{}", 1))
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if len(events) != 0 {
 			t.Fatalf("events about events: %+v", events)
 		}
@@ -40,6 +41,7 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 		g.add(gap("a/data", `{"seq":6}`, `{"seq":9}`, 4))
 		g.add(gap("b", `no JSON`, `no JSON`, 1))
 		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
 		if len(events) != 2 || events[1].Code != GivenUp {
 			t.Fatalf("got %+v", events)
 		}
