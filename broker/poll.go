@@ -151,7 +151,7 @@ func (p *poller) serve(fd int32) {
 		return
 	}
 	rest = append([]byte(nil), rest...)
-	c.account(0, len(rest))
+	c.account(readMin, max(readMin, len(rest)))
 	p.b.workers.Go(func() {
 		p.b.attend(context.Background(), c, func(ctx context.Context) bool { return c.read(ctx, rest) })
 	})

@@ -40,13 +40,11 @@ func (c *conn) limit() int {
 // read handles packets, first those in rest, until the connection ends, or until there is nothing left to do and the
 // poller takes it over: then it is true.
 func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
-	buf := make([]byte, readMin)
+	buf := make([]byte, max(readMin, len(rest)))
 	w := 0
 	for {
 		n, err := copy(buf[w:], rest), error(nil)
-		if rest = rest[n:]; n > 0 {
-			c.account(n, 0)
-		} else {
+		if rest = nil; n == 0 {
 			n, err = c.input.Read(buf[w:])
 		}
 		w += n
@@ -80,7 +78,7 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 		if !c.listens(ctx) {
 			return false
 		}
-		if w == 0 && len(rest) == 0 && c.pollable(len(buf)) {
+		if w == 0 && c.pollable(len(buf)) {
 			return true
 		}
 		if n >= readMin { // more may be there already: who says much lets the others have their turn
