@@ -81,6 +81,7 @@ type conn struct {
 	scratch  *publication
 	received statistics.Traffic // not counted yet
 	waited   bool               // for the disk, since the last read
+	bulky    bool               // it has sent a packet that does not go into the poller's buffer with others
 }
 
 // ackBytes is what an acknowledgement takes while it waits.

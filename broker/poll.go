@@ -19,7 +19,7 @@ import (
 // come meanwhile, nothing is handed from thread to thread, and a client that says nothing costs no stack and no buffer.
 // Output is written when all that was ready is handled.
 //
-// It handles whole packets that need not wait. Where one is not whole, or would have to wait, as for the disk, the
+// It handles whole packets that need not wait. A client that sends large ones has a goroutine for good. Where a packet is not whole, or would have to wait, as for the disk, the
 // connection gets a goroutine of its own, until that has nothing left to do. CONNECT is handled by one as well.
 type poller struct {
 	b     *Broker

@@ -89,7 +89,7 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 
 // pollable hands a connection that has nothing left to do over to the poller, if that can have it.
 func (c *conn) pollable(buf int) bool {
-	if c.socket == nil || c.waited || c.standing.Load() == nil {
+	if c.socket == nil || c.waited || c.bulky || c.standing.Load() == nil {
 		return false
 	}
 	c.account(buf, readMin)
@@ -139,6 +139,7 @@ func (c *conn) packets(ctx context.Context, p []byte) (used, need int, f *wire.F
 	}
 	for used < len(p) {
 		h, body, size, whole, f := wire.Frame(p[used:])
+		c.bulky = c.bulky || max(size, whole) > pollBuffer/2
 		switch {
 		case f != nil:
 			return used, 0, f
