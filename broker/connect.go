@@ -189,10 +189,7 @@ func (b *Broker) takeOver(p *publication, s *session.Session) {
 	old.gone = true
 	old.in.Unlock()
 	old.closeAfter(&p.round, old.farewell(wire.SessionTakenOver, ""))
-	old.in.Lock()
-	died := !old.orderly
-	old.in.Unlock()
-	b.leave(p, s, died)
+	b.leave(p, s, old.died())
 }
 
 // leave is what the end of a connection means for its session: the will, now or later, and the end of a session that

@@ -95,13 +95,7 @@ func (b *Broker) sweepPings() {
 		return
 	}
 	var r session.Round
-	b.mu.Lock()
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
-	b.mu.Unlock()
-	for _, c := range all {
+	for _, c := range b.connections() {
 		c.freePings(&r)
 	}
 	r.Flush()

@@ -19,8 +19,9 @@ import (
 // come meanwhile, nothing is handed from thread to thread, and a client that says nothing costs no stack and no buffer.
 // Output is written when all that was ready is handled.
 //
-// It handles whole packets that need not wait. A client that sends large ones has a goroutine for good. Where a packet is not whole, or would have to wait, as for the disk, the
-// connection gets a goroutine of its own, until that has nothing left to do. CONNECT is handled by one as well.
+// It handles whole packets that need not wait. Where one is not whole, or would have to wait, as for the disk, the
+// connection gets a goroutine of its own, until that has nothing left to do. CONNECT is handled by one as well, and a
+// client that sends large packets keeps its.
 type poller struct {
 	b     *Broker
 	start sync.Once
@@ -57,11 +58,9 @@ func (p *poller) begin() {
 	p.b.workers.Go(p.run)
 }
 
-// add takes a connection over from its goroutine, which may not touch it any more. It is false where that cannot be.
+// add takes a connection that has a socket over from its goroutine, which may not touch it any more. It is false where
+// that cannot be.
 func (p *poller) add(c *conn) (taken bool) {
-	if c.socket == nil {
-		return false
-	}
 	p.start.Do(p.begin)
 	err := c.socket.raw.Control(func(fd uintptr) {
 		p.mu.Lock()

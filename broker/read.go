@@ -93,7 +93,11 @@ func (c *conn) pollable(buf int) bool {
 		return false
 	}
 	c.account(buf, readMin)
-	return c.b.poller.add(c)
+	if c.b.poller.add(c) {
+		return true
+	}
+	c.account(readMin, buf)
+	return false
 }
 
 // unfinished is since when the connection waits for the rest of a packet, when w bytes of it are there and used bytes of

@@ -188,11 +188,8 @@ func (b *Broker) all() []*session.Session {
 func (b *Broker) stop() {
 	b.mu.Lock()
 	b.stopping = true
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
 	b.mu.Unlock()
+	all := b.connections()
 	for _, c := range all { // nobody says anything from here on, but CONNECT, which is refused
 		c.in.Lock()
 		c.gone = c.standing.Load() != nil
