@@ -19,15 +19,18 @@ const writeStall = 60 * time.Second
 
 // Flush writes the output as far as the peer takes it at once; the rest goes to a goroutine.
 func (c *conn) Flush() {
-	for c.write() {
-		c.refill()
+	for c.write() && c.refill() {
 	}
 }
 
-// refill lets the session put more into the output, which the caller then writes.
-func (c *conn) refill() {
+// refill lets the session put more into the output, which the caller then writes. It is false where there is nothing to
+// write, as where the session has to wait for memory: then it is the sweep that looks again.
+func (c *conn) refill() (more bool) {
 	var r session.Round
 	c.pump(&r) // adds none but c to the round
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.out) > 0
 }
 
 // write is true when everything went out and the session has more.

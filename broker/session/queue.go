@@ -91,7 +91,7 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	case owed && s.back.behind:
 		s.enqueueBehind(c, o)
 		return
-	case len(s.queue) == 0 && s.mayWrite(&o, c.Message):
+	case len(s.queue) == 0 && s.mayWrite(&o, c.Message.Size()):
 		if o.QoS > 0 && !owed {
 			o.N = s.Next()
 		}
@@ -138,10 +138,20 @@ func (s *Session) clearQueue() {
 	s.queue = nil
 }
 
-// mayWrite tells whether the message may go out now; whatever it waits for makes the connection call Pump.
-func (s *Session) mayWrite(o *Owed, m *wire.Message) bool {
+// more is how many bytes the output takes beyond those that are counted for the item, which go when it does. Otherwise
+// sessions whose queues fill the memory together would all wait for it.
+func (it *item) more() int {
+	if it.Shared {
+		return it.m.Size()
+	}
+	return 0
+}
+
+// mayWrite tells whether a message may go out now that takes size bytes more; whatever it waits for makes the connection
+// call Pump.
+func (s *Session) mayWrite(o *Owed, size int) bool {
 	if o.QoS == 0 {
-		return s.sink.Room(outMax, m.Size())
+		return s.sink.Room(outMax, size)
 	}
 	if s.inflight >= s.window || s.head > s.tail+reach && (o.N == 0 || o.N >= s.tail+reach) {
 		return false
@@ -152,7 +162,7 @@ func (s *Session) mayWrite(o *Owed, m *wire.Message) bool {
 			return false
 		}
 	}
-	return s.sink.Room(outHigh, m.Size())
+	return s.sink.Room(outHigh, size)
 }
 
 func (s *Session) write(r *Round, m *wire.Message, o *Owed) {
@@ -186,7 +196,7 @@ func (s *Session) Pump(r *Round) {
 				s.sent = max(s.sent, it.N+1)
 				s.settled(r, it.N)
 			}
-		case !s.mayWrite(&it.Owed, it.m):
+		case !s.mayWrite(&it.Owed, it.more()):
 			s.popQueue(i)
 			return
 		default:

@@ -26,8 +26,8 @@ type Sink interface {
 	// Publish adds a message to the output, and the connection to the round. It is false where the client does not take
 	// packets that large.
 	Publish(r *Round, m *wire.Message, d Delivery) bool
-	// Room tells whether less than limit bytes of output wait and a message of size bytes may be added. If not, the
-	// connection calls Pump once there is room.
+	// Room tells whether less than limit bytes of output wait and size more bytes of memory may be taken for a message, 0
+	// for one that the session has in its queue. If not, the connection calls Pump once there is room.
 	Room(limit, size int) bool
 	// AfterCommit makes the connection call Pump after the journal's next commit.
 	AfterCommit()
