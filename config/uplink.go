@@ -16,15 +16,18 @@ import (
 const placeholder = "{gateway}"
 
 func uplinkFields(c *uplink.Config, password *Secret) []field {
-	return append([]field{
+	return []field{
 		{"url", urls(&c.URLs)},
 		{"version", version(&c.Version)},
+		{"cloud", nil},
 		{"client_id", template(&c.ClientID)},
 		{"username", template(&c.Username)},
 		{"password", secret(password, false)},
 		{"ca", file(&c.CA)},
 		{"cert", file(&c.Cert)},
 		{"key", file(&c.Key)},
+		{"alpn", nil},
+		{"proxy", nil},
 		{"keepalive", func(v value) {
 			if v.node.raw == "auto" {
 				v.notYet(v.node.value, `"auto"`, `write a duration such as "60s"`)
@@ -46,15 +49,18 @@ func uplinkFields(c *uplink.Config, password *Secret) []field {
 		}},
 		{"qos", whole(&c.QoS, 0, 2)},
 		{"inflight", whole(&c.Inflight, 1, 65535)},
+		{"rate", nil},
 		{"queue", func(v value) { v.table("[uplink.queue]", queueFields(c)) }},
-	}, later("cloud", "alpn", "proxy", "rate")...)
+	}
 }
 
 func queueFields(c *uplink.Config) []field {
-	return append([]field{
+	return []field{
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
+		{"age", nil},
 		{"when_full", choice(&c.WhenFull, []string{"drop-oldest"}, "reject", "conflate")},
-	}, later("age", "order")...)
+		{"order", nil},
+	}
 }
 
 func version(to *byte) func(value) {
