@@ -23,12 +23,13 @@ const lastWords = time.Second
 // Two goroutines serve it, one reads and one writes, so that neither waits for the other even when nc has no buffer.
 // Both end when the connection ends.
 type Client struct {
-	nc     net.Conn
-	s      *Session
-	cfg    Config
-	ack    Connack
-	window int
-	in     *inbox // of the reader
+	nc      net.Conn
+	s       *Session
+	cfg     Config
+	ack     Connack
+	window  int
+	in      *inbox  // of the reader
+	aliases aliases // under the session's lock
 
 	settled *Pending // for every QoS 0
 

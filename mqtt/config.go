@@ -29,6 +29,9 @@ type Config struct {
 	// ReceiveMaximum is how many deliveries of QoS 1 and 2 we take unacknowledged; a server that sends more is cut off.
 	// MQTT 5 only; 0: 65,535.
 	ReceiveMaximum uint16
+	// TopicAliases is how many topics may be sent by a number instead of their name, as far as the server offers that.
+	// MQTT 5 only; 0: none.
+	TopicAliases uint16
 	// MaximumPacketSize is how long a packet from the server may be, in bytes; a server that sends a longer one is cut
 	// off. Default 1 MiB.
 	MaximumPacketSize uint32

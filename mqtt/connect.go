@@ -26,6 +26,8 @@ type Connack struct {
 	MaximumQoS        byte
 	RetainAvailable   bool
 	MaximumPacketSize int // bytes
+	TopicAliasMaximum int
+	Server            string // another one to use, of a refusal
 	NoWildcards       bool
 	NoSubIDs          bool
 	NoShared          bool
@@ -61,7 +63,7 @@ func connect(ctx context.Context, nc net.Conn, s *Session, cfg Config) (*Client,
 	}
 	ack := limitsOf(p, &cfg)
 	if p.Code != 0 {
-		return nil, ack, &RefusedError{Version: cfg.Version, Code: p.Code, Reason: p.Reason}
+		return nil, ack, &RefusedError{Version: cfg.Version, Code: p.Code, Reason: p.Reason, Server: p.Server}
 	}
 	if p.SessionPresent && cfg.Clean {
 		return nil, ack, errors.New("the server has a session although none was to be there")
@@ -73,6 +75,7 @@ func connect(ctx context.Context, nc net.Conn, s *Session, cfg Config) (*Client,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), flushed: make(chan struct{}), written: make(chan struct{}), done: make(chan struct{}),
 		requests: map[uint16]*request{}, inbound: map[uint16]byte{}, lastAck: now, lastSent: now,
 		settled: &Pending{done: make(chan struct{})},
+		aliases: aliases{max: min(int(cfg.TopicAliases), ack.TopicAliasMaximum)},
 	}
 	close(c.settled.done)
 	s.mu.Lock()
@@ -132,6 +135,7 @@ func limitsOf(p *wire.ConnackPacket, cfg *Config) Connack {
 		SessionPresent: p.SessionPresent, Code: p.Code, Reason: p.Reason, ClientID: cfg.ClientID,
 		KeepAlive: time.Duration(seconds(cfg.KeepAlive)) * time.Second, SessionExpiry: cfg.SessionExpiry,
 		ReceiveMaximum: math.MaxUint16, MaximumQoS: 2, RetainAvailable: !p.NoRetain, MaximumPacketSize: wire.MaxLength + 5,
+		TopicAliasMaximum: int(p.TopicAliasMaximum), Server: p.Server,
 		NoWildcards: p.NoWildcards, NoSubIDs: p.NoSubIDs, NoShared: p.NoShared,
 	}
 	if p.AssignedClientID != "" {

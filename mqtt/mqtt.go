@@ -71,6 +71,7 @@ type RefusedError struct {
 	Version byte // 4 or 5: how Code is to be read
 	Code    byte
 	Reason  string // the server's own words, MQTT 5 only
+	Server  string // the server that it names instead, MQTT 5 only
 }
 
 // Error tells the code in words.
@@ -93,6 +94,7 @@ type ReasonError struct {
 	Packet string // what it is about
 	Code   byte   // reason code of MQTT 5, 0x80 for a refused SUBSCRIBE of 3.1.1
 	Reason string // the server's own words, or the topic filter
+	Server string // DISCONNECT: the server that it names instead
 }
 
 // Error tells the code in words.

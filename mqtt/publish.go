@@ -88,7 +88,7 @@ func (c *Client) tryPublish(id uint16, m *Message, dup bool) (*Pending, error) {
 		return nil, errFull
 	}
 	if m.QoS == 0 {
-		c.out = wire.AppendPublish(c.out, &w, c.cfg.Version, 0, 0, false, m.Retain, nil, 0)
+		c.publishing(&w, 0, false)
 		signal(c.wake)
 		return c.settled, nil
 	}
@@ -134,7 +134,7 @@ func (c *Client) pump(now time.Time) {
 				s.settle(c.onWire, err)
 				continue
 			}
-			c.out = wire.AppendPublish(c.out, &p.msg, c.cfg.Version, p.msg.QoS, p.id, p.tried, p.msg.Retain, nil, 0)
+			c.publishing(&p.msg, p.id, p.tried)
 			p.stage = sent
 		}
 		p.at = now

@@ -206,7 +206,7 @@ func disconnected(body []byte, version byte) error {
 	if f != nil {
 		return fmt.Errorf("read DISCONNECT from the server: %w", f)
 	}
-	return &ReasonError{Packet: "DISCONNECT", Code: p.Reason, Reason: p.Text}
+	return &ReasonError{Packet: "DISCONNECT", Code: p.Reason, Reason: p.Text, Server: p.Server}
 }
 
 // handle gives a delivery to the application.

@@ -23,6 +23,7 @@ type ConnackPacket struct {
 	Reason            string
 	ServerKeepAlive   *uint16 // seconds; nil: as the client asked
 	ResponseInfo      string  // what response topics may begin with
+	Server            string  // the server to use instead, of a refusal
 	NoWildcards       bool
 	NoSubIDs          bool
 	NoShared          bool
@@ -39,6 +40,7 @@ func AppendConnack(b []byte, p *ConnackPacket, version byte) []byte {
 		pr := &pk.Properties
 		pr.ReceiveMaximum, pr.MaximumPacketSize, pr.TopicAliasMaximum = p.ReceiveMaximum, p.MaximumPacketSize, p.TopicAliasMaximum
 		pr.AssignedClientID, pr.ReasonString, pr.ResponseInfo = p.AssignedClientID, p.Reason, p.ResponseInfo
+		pr.ServerReference = p.Server
 		pk.Mods.AllowResponseInfo = true // else it is dropped
 		pr.RetainAvailableFlag, pr.WildcardSubAvailableFlag = p.NoRetain, p.NoWildcards
 		pr.SubIDAvailableFlag, pr.SharedSubAvailableFlag = p.NoSubIDs, p.NoShared
@@ -76,6 +78,7 @@ func DecodeConnack(body []byte, version byte) (*ConnackPacket, *Fault) {
 		ReceiveMaximum: pr.ReceiveMaximum, MaximumPacketSize: pr.MaximumPacketSize,
 		TopicAliasMaximum: pr.TopicAliasMaximum, AssignedClientID: strings.Clone(pr.AssignedClientID),
 		Reason: strings.Clone(pr.ReasonString), ResponseInfo: strings.Clone(pr.ResponseInfo),
+		Server:   strings.Clone(pr.ServerReference),
 		NoRetain: pr.RetainAvailableFlag && pr.RetainAvailable == 0,
 		NoShared: pr.SharedSubAvailableFlag && pr.SharedSubAvailable == 0,
 		NoSubIDs: pr.SubIDAvailableFlag && pr.SubIDAvailable == 0, NoWildcards: pr.WildcardSubAvailableFlag && pr.WildcardSubAvailable == 0,

@@ -141,7 +141,7 @@ func TestConnack(t *testing.T) {
 	full := &wire.ConnackPacket{
 		SessionPresent: true, SessionExpiry: new(uint32(9)), ReceiveMaximum: 20, MaximumQoS: new(byte(1)), NoRetain: true,
 		MaximumPacketSize: 1000, AssignedClientID: "id", TopicAliasMaximum: 10, Reason: "because", ServerKeepAlive: new(uint16(0)),
-		NoWildcards: true, NoSubIDs: true, NoShared: true, ResponseInfo: "response/id",
+		NoWildcards: true, NoSubIDs: true, NoShared: true, ResponseInfo: "response/id", Server: "other:1883",
 	}
 	for _, c := range []struct {
 		name    string
@@ -244,7 +244,7 @@ func TestDisconnect(t *testing.T) {
 		{"5, one byte, which mochi skips", "\x04", 5, &wire.DisconnectPacket{Reason: 4}},
 		{"5, empty properties", "\x8e\x00", 5, &wire.DisconnectPacket{Reason: 0x8e}},
 		{"5, from a client", "\x00\x05\x11\x00\x00\x00\x00", 5, &wire.DisconnectPacket{SessionExpiry: new(uint32(0))}},
-		{"5, from a server", "\x8b\x07\x1c\x00\x01s\x1f\x00\x00", 5, &wire.DisconnectPacket{Reason: 0x8b}},
+		{"5, from a server", "\x8b\x07\x1c\x00\x01s\x1f\x00\x00", 5, &wire.DisconnectPacket{Reason: 0x8b, Server: "s"}},
 		{"5, what neither sends", "\x8b\x05\x11\x00\x00\x00\x00", 5, nil},
 	} {
 		got, f := wire.DecodeDisconnect([]byte(c.body), c.version)
@@ -252,7 +252,7 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %+v", c.name, got, f, c.want)
 		}
 	}
-	p := &wire.DisconnectPacket{Reason: wire.ServerShuttingDown, Text: "bye"}
+	p := &wire.DisconnectPacket{Reason: wire.ServerShuttingDown, Text: "bye", Server: "other"}
 	b := wire.AppendDisconnect(nil, p, 5)
 	if got, f := wire.DecodeDisconnect(b[2:], 5); f != nil || !reflect.DeepEqual(got, p) || wire.CheckFromServer(b[0], b[2:], 5) != nil {
 		t.Errorf("% x: read back %+v, %v", b, got, f)

@@ -13,6 +13,7 @@ type DisconnectPacket struct {
 	Reason        byte
 	SessionExpiry *uint32 // seconds, from a client only; nil: as CONNECT said
 	Text          string  // the reason string
+	Server        string  // the server to use instead, from a server only
 }
 
 // DecodeDisconnect validates the body of a DISCONNECT, from either side, and decodes it. [Check] and [CheckFromServer]
@@ -31,7 +32,7 @@ func DecodeDisconnect(body []byte, version byte) (*DisconnectPacket, *Fault) {
 	if err := pk.DisconnectDecode(body); err != nil {
 		return nil, fault(Malformed, "DISCONNECT: "+err.Error())
 	}
-	p := &DisconnectPacket{Reason: pk.ReasonCode, Text: strings.Clone(pk.Properties.ReasonString)}
+	p := &DisconnectPacket{Reason: pk.ReasonCode, Text: strings.Clone(pk.Properties.ReasonString), Server: strings.Clone(pk.Properties.ServerReference)}
 	if pk.Properties.SessionExpiryIntervalFlag {
 		p.SessionExpiry = new(pk.Properties.SessionExpiryInterval)
 	}
@@ -41,7 +42,7 @@ func DecodeDisconnect(body []byte, version byte) (*DisconnectPacket, *Fault) {
 // AppendDisconnect appends a DISCONNECT.
 func AppendDisconnect(b []byte, p *DisconnectPacket, version byte) []byte {
 	pk := packetOf(packets.Disconnect, nil, version)
-	pk.ReasonCode, pk.Properties.ReasonString = p.Reason, p.Text
+	pk.ReasonCode, pk.Properties.ReasonString, pk.Properties.ServerReference = p.Reason, p.Text, p.Server
 	if p.SessionExpiry != nil {
 		pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = *p.SessionExpiry, true
 	}
