@@ -99,6 +99,7 @@ func treeMap() map[string]entry {
 		"internal/bench":   {ours: []string{"*"}, why: "it measures the product and is no part of it"},
 		"internal/hostile": {ours: []string{"*"}, why: "it attacks the product and is no part of it"},
 		"internal/e2e":     {ours: []string{"*"}, why: "it runs the product and is no part of it"},
+		"internal/path":    {ours: []string{"*"}, why: "it runs the product and is no part of it"},
 	}
 }
 
