@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"edged/broker/authority"
+	"edged/broker/journal/journaltest"
+	"edged/broker/session"
+	"edged/mqtt/wire"
+)
+
+// Whoever flushes for a session that waits for memory does not try again and again until there is some.
+func TestFlushDoesNotSpinWhileMemoryIsFull(t *testing.T) {
+	b, err := Open(Defaults(), "state", nil, Options{FS: journaltest.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := newConn(b, ours, &authority.Client{}, nil)
+	written := 0
+	c.tryOut = func(p []byte) int {
+		written += len(p)
+		return len(p)
+	}
+	s := session.New(b.env, "c", "", 1, 0)
+	c.standing.Store(s)
+	full := int(b.limits().Memory/shareOfMemory)*session.Full/4 - alwaysOutput // a place in the queue, and no more
+	b.env.Memory.Take(full)
+	var r session.Round
+	s.Lock()
+	s.Attach(c, 10)
+	m := &wire.Message{Topic: "t", Payload: make([]byte, 2*alwaysOutput)} // retained, so its queue has only its place
+	s.Deliver(&r, &session.Copy{Message: m, Owned: m}, session.Owed{QoS: 1, Shared: true})
+	s.Unlock()
+	flush := func() {
+		t.Helper()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.Flush()
+		}()
+		if !within(5*time.Second, done) {
+			b.env.Memory.Take(-full) // so that it ends
+			<-done
+			t.Fatal("it did not end while the memory was full")
+		}
+	}
+	flush()
+	if !c.starved() {
+		t.Fatal("the session does not wait for memory")
+	}
+	b.env.Memory.Take(-full)
+	flush()
+	if c.starved() || written < 2*alwaysOutput {
+		t.Errorf("%d bytes went out when there was memory again", written)
+	}
+}
