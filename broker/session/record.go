@@ -121,7 +121,7 @@ func decodeState(body []byte) (x state, ok bool) {
 		sub.ID = uint32(d.uvarint())
 		x.subs = append(x.subs, sub)
 	}
-	x.acked, x.released, x.inbound = d.ranges(x.head), d.set(), d.set()
+	x.acked, x.released, x.inbound = d.ranges(x.head), d.set(maxNumber), d.set(identifiers+1)
 	if flags&flagWill != 0 {
 		f := d.u8()
 		w := &Will{Life: int64(d.uvarint()), Delay: uint32(d.uvarint()), Due: int64(d.uvarint())}
@@ -142,9 +142,11 @@ func (d *decoder) ranges(limit uint64) (all []stretch) {
 	return all
 }
 
-func (d *decoder) set() (all []uint64) {
+func (d *decoder) set(limit uint64) (all []uint64) {
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		all = append(all, d.uvarint())
+		k := d.uvarint()
+		d.bad = d.bad || k == 0 || k >= limit
+		all = append(all, k)
 	}
 	return all
 }

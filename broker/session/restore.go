@@ -136,7 +136,9 @@ func (r *Restorer) Sessions() (all []Restored, last uint32) {
 		s.Order = uint64(num)
 		if h.connected {
 			s.everSent, s.Left = s.head, r.env.Now().UnixMilli()
-			s.pass(s.head, s.head+numbersLost)
+			s.leaveOut(numbersLost)
+		} else {
+			s.leaveOut(0)
 		}
 		s.known = s.head
 		s.sent = s.tail
@@ -149,4 +151,16 @@ func (r *Restorer) Sessions() (all []Restored, last uint32) {
 	all = slices.Collect(maps.Values(byID))
 	slices.SortFunc(all, func(a, b Restored) int { return cmp.Compare(a.num, b.num) })
 	return all, r.last
+}
+
+// leaveOut settles the next n numbers, and more where PUBREL is due for one from there on: that one stays until PUBCOMP.
+func (s *Session) leaveOut(n uint64) {
+	end := s.head + n
+	for _, k := range slices.Sorted(maps.Keys(s.released)) {
+		if k >= s.head {
+			s.pass(s.head, k)
+			s.head = max(s.head, k+1)
+		}
+	}
+	s.pass(s.head, end)
 }
