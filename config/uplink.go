@@ -66,12 +66,12 @@ func queueFields(c *uplink.Config) []field {
 func version(to *byte) func(value) {
 	return func(v value) {
 		if _, ok := v.node.raw.(float64); ok {
-			v.wrong("a string", `write "3.1.1"`)
+			v.wrong("a string", `write "3.1.1" or "5"`)
 			return
 		}
 		var s string
-		if choice(&s, []string{"3.1.1"}, "5")(v); s != "" {
-			*to = 4
+		if choice(&s, []string{"3.1.1", "5"})(v); s != "" {
+			*to = map[string]byte{"3.1.1": 4, "5": 5}[s]
 		}
 	}
 }

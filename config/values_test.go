@@ -116,15 +116,14 @@ func TestUplinkValues(t *testing.T) {
 			`e.toml:2:7: uplink.url: a user or password must not stand in the address; use the keys username and password = "file:/etc/edged/secrets/cloud" (E510)`,
 		}},
 		{"version", "[uplink]\nurl = \"mqtt://a\"\nversion = 3.1\n", []string{
-			`e.toml:3:11: uplink.version: must be a string, not a number; write "3.1.1" (E502)`,
+			`e.toml:3:11: uplink.version: must be a string, not a number; write "3.1.1" or "5" (E502)`,
 		}},
-		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nversion = \"5\"\nkeepalive = \"auto\"\nrate = {}\ncloud = \"aws\"\n[uplink.queue]\nage = \"1d\"\nsize = \"0KiB\"\n", []string{
-			`e.toml:3:11: uplink.version: "5" is not available in this version; possible: "3.1.1" (E507)`,
-			`e.toml:4:13: uplink.keepalive: "auto" is not available in this version; write a duration such as "60s" (E507)`,
-			`e.toml:5:1: uplink.rate: is not available in this version (E507)`,
-			`e.toml:6:1: uplink.cloud: is not available in this version (E507)`,
-			`e.toml:8:1: uplink.queue.age: is not available in this version (E507)`,
-			`e.toml:9:8: uplink.queue.size: "0KiB" is out of range; "1KiB" to "1048576GiB" (E503)`,
+		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = {}\ncloud = \"aws\"\n[uplink.queue]\nage = \"1d\"\nsize = \"0KiB\"\n", []string{
+			`e.toml:3:13: uplink.keepalive: "auto" is not available in this version; write a duration such as "60s" (E507)`,
+			`e.toml:4:1: uplink.rate: is not available in this version (E507)`,
+			`e.toml:5:1: uplink.cloud: is not available in this version (E507)`,
+			`e.toml:7:1: uplink.queue.age: is not available in this version (E507)`,
+			`e.toml:8:8: uplink.queue.size: "0KiB" is out of range; "1KiB" to "1048576GiB" (E503)`,
 		}},
 		{"filters", "[uplink]\nurl = \"mqtt://a\"\nsend = [\"a/#/b\", \"ok\"]\nreceive = [\"a+\", \"\"]\nprefix = \"a/#\"\n", []string{
 			`e.toml:3:9: uplink.send[0]: "a/#/b" is no topic filter (E503)`,

@@ -22,6 +22,12 @@ const (
 	lastTime    = 500 * time.Millisecond
 	// silence is the client's own deadline for answers. The watch judges long before; on a slow link it lets them wait.
 	silence = time.Hour
+	// mostUnconfirmed is how many commands the cloud may send us before the local broker has taken the first of them
+	// (MQTT 5).
+	mostUnconfirmed = 100
+	// mostAliases is how many topics are sent by a number where the cloud offers that (MQTT 5).
+	mostAliases = 1000
+	aDay        = 24 * time.Hour
 )
 
 // attempt is what came of one try to have a session.
@@ -31,6 +37,7 @@ type attempt struct {
 	acked   bool      // the server acknowledged something in it
 	refused bool      // CONNACK 1, 2, 4 or 5
 	theirs  bool      // the server ended it
+	why     cause     // which it gave for that
 }
 
 // keepCloud keeps the session with the cloud until ctx ends, and ends it in order.
@@ -45,9 +52,10 @@ func (u *Uplink) keepCloud(ctx context.Context) {
 		}
 		now := time.Now()
 		wait := time.Duration(0)
-		if a.up.IsZero() {
+		if a.up.IsZero() || a.why == unavailable || a.why == elsewhere {
 			i++
-		} else {
+		}
+		if !a.up.IsZero() {
 			b.lost(a.up, now, a.acked)
 		}
 		if a.refused {
@@ -84,13 +92,15 @@ func (u *Uplink) pause(ctx context.Context, wait time.Duration, began time.Time,
 func (u *Uplink) fallen(t target, a *attempt, now time.Time) {
 	switch {
 	case a.up.IsZero():
+	case a.why == taken:
+		u.brief = max(u.brief+1, mostBrief) // the server says so itself
 	case a.theirs && now.Sub(a.up) < brief:
 		u.brief++
 	default:
 		u.brief = 0
 	}
 	if u.brief >= mostBrief && !a.up.IsZero() {
-		a.err = u.takenOver(a.err)
+		a.err = u.takenOver(a.why == taken, a.err)
 	}
 	state := Down
 	if a.refused {
@@ -98,11 +108,6 @@ func (u *Uplink) fallen(t target, a *attempt, now time.Time) {
 	}
 	code, text := told(a.err)
 	u.state(func(s *Status) { s.State, s.Code, s.Text, s.Server = state, code, text, t.String() })
-}
-
-func (u *Uplink) takenOver(err error) error {
-	return &failure{"E313", fmt.Sprintf("the server ended %d sessions right after it had accepted them: another client uses our client id %q; "+
-		"give every gateway an id of its own ([gateway] id, or client_id in [uplink])", u.brief, u.cfg.ClientID), err}
 }
 
 // try dials, opens a session and serves it until it ends.
@@ -132,10 +137,11 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 		return a
 	}
 	u.book.worked(t.host, l.address)
-	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), present: ack.SessionPresent, greeted: greeted, up: time.Now()}
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), ack: ack, greeted: greeted, up: time.Now()}
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
+	a.why, a.err = u.ending(t, a.err)
 	a.acked = c.Progress().LastAck.After(s.up)
 	s.over()
 	return a
@@ -145,9 +151,11 @@ func (u *Uplink) connect(ctx, life context.Context, l *line, password []byte) (*
 	ctx, cancel := context.WithTimeout(ctx, connackTime)
 	defer cancel()
 	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
-		ClientID: u.cfg.ClientID, Version: 4, KeepAlive: u.cfg.KeepAlive,
+		ClientID: u.cfg.ClientID, Version: u.cfg.Version, SessionExpiry: forever,
+		// A server may allow more time than the way to it does (NAT), so ours counts too.
+		KeepAlive: u.cfg.KeepAlive, PingAfter: u.cfg.KeepAlive / 4 * 3,
 		Username: u.cfg.Username, Password: password, Will: &mqtt.Will{Message: u.presence("offline")},
-		Window: u.cfg.Inflight, ResponseTimeout: silence,
+		Window: u.cfg.Inflight, ReceiveMaximum: mostUnconfirmed, TopicAliases: mostAliases, ResponseTimeout: silence,
 		OnMessage: u.incoming(life), ManualAck: true,
 	})
 	if err != nil && errors.Is(err, context.DeadlineExceeded) {
@@ -157,29 +165,11 @@ func (u *Uplink) connect(ctx, life context.Context, l *line, password []byte) (*
 }
 
 func (u *Uplink) presence(payload string) mqtt.Message {
-	return mqtt.Message{Topic: u.cfg.Prefix + u.topics.status, Payload: []byte(payload), QoS: 1, Retain: true}
-}
-
-// refusal explains a CONNACK that is none of acceptance; nil: err is something else. slow says that trying soon again is
-// of no use.
-func (u *Uplink) refusal(t target, err error) (explained error, slow bool) {
-	var r *mqtt.RefusedError
-	if !errors.As(err, &r) {
-		return nil, false
+	m := mqtt.Message{Topic: u.cfg.Prefix + u.topics.status, Payload: []byte(payload), QoS: 1, Retain: !u.plainWill.retain}
+	if u.plainWill.qos {
+		m.QoS = 0
 	}
-	switch r.Code {
-	case 1:
-		return &failure{"E310", fmt.Sprintf("%s does not speak MQTT 3.1.1; uplink.url must name a broker that does", t), err}, true
-	case 2:
-		return &failure{"E314", fmt.Sprintf("%s refuses the client id %q; set uplink.client_id to one that it allows", t, u.cfg.ClientID), err}, true
-	case 3:
-		return &failure{"E315", fmt.Sprintf("%s says that it is unavailable; nothing to do here, it is tried again", t), err}, false
-	case 4:
-		return &failure{"E311", fmt.Sprintf("%s refuses the user %q or the password; correct uplink.username or the file behind uplink.password, which is read anew at each try", t, u.cfg.Username), err}, true
-	case 5:
-		return &failure{"E312", fmt.Sprintf("%s says that we are not authorised (user %q, client id %q); allow them there", t, u.cfg.Username, u.cfg.ClientID), err}, true
-	}
-	return fmt.Errorf("%s: %w", t, err), false
+	return m
 }
 
 // session is one session with the cloud that was accepted.
@@ -188,7 +178,7 @@ type session struct {
 	c       *mqtt.Client
 	line    *line
 	pipe    pipe
-	present bool // the server had kept it
+	ack     mqtt.Connack
 	greeted bool // the server gets our "online" again
 	up      time.Time
 }
@@ -198,19 +188,22 @@ func (s *session) accepted() {
 	u.window.opened()
 	var warning error
 	if u.brief >= mostBrief {
-		warning = u.takenOver(nil)
+		warning = u.takenOver(false, nil)
 	}
 	u.state(func(st *Status) {
 		if u.sessions++; u.sessions > 1 {
 			st.Reconnects++
 		}
 		st.State, st.Code, st.Text = Up, "", ""
-		st.Server, st.SessionPresent = s.line.target.String(), s.present
+		st.Server, st.SessionPresent = s.line.target.String(), s.ack.SessionPresent
 		if warning != nil {
 			st.Code, st.Text = told(warning)
 		}
 		u.client = s.c
 	})
+	if kept := s.ack.SessionExpiry; u.cfg.Version == 5 && kept < aDay {
+		u.log.Warn("the cloud keeps our session for a short time only: commands that come in a longer outage are lost", "kept", kept)
+	}
 }
 
 // over notes what is left of a session.

@@ -29,6 +29,7 @@ type seen struct {
 
 // cloud is a broker as far as one client sees it. It can cut a connection at any packet boundary, and it can forget.
 type cloud struct {
+	version  byte // 4 or 5
 	forgets  bool // no session outlives its connection
 	cutAfter int  // packets, in both directions, of the first connections; 0: never
 	cuts     int  // how many connections are cut so
@@ -109,24 +110,24 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 			c.held, c.subscribed = map[uint16]bool{}, false
 		}
 		c.known = true
-		answers := [][]byte{wire.AppendConnack(nil, &wire.ConnackPacket{SessionPresent: present}, 4)}
+		answers := [][]byte{wire.AppendConnack(nil, &wire.ConnackPacket{SessionPresent: present, ReceiveMaximum: 2}, c.version)}
 		for i := range c.commands {
-			answers = append(answers, wire.AppendPublish(nil, &c.commands[i], 4, 1, uint16(i+1), true, false, nil, 0))
+			answers = append(answers, wire.AppendPublish(nil, &c.commands[i], c.version, 1, uint16(i+1), true, false, nil, 0))
 		}
 		return answers, nil
 	case wire.Subscribe:
-		p, f := wire.DecodeSubscribe(body, 4)
+		p, f := wire.DecodeSubscribe(body, c.version)
 		if f != nil {
 			return nil, f
 		}
 		c.subscribed = true
-		return [][]byte{wire.AppendSuback(nil, p.ID, []byte{1}, 4)}, nil
+		return [][]byte{wire.AppendSuback(nil, p.ID, []byte{1}, c.version)}, nil
 	case wire.Publish:
 		return c.published(raw, n)
 	case wire.Pubrel:
-		id, _ := wire.ReadAck(body, 4)
+		id, _ := wire.ReadAck(body, c.version)
 		delete(c.held, id)
-		return [][]byte{wire.AppendAck(nil, wire.Pubcomp, id, 0, 4)}, nil
+		return [][]byte{wire.AppendAck(nil, wire.Pubcomp, id, 0, c.version)}, nil
 	case wire.Pingreq:
 		return [][]byte{{wire.Pingresp << 4, 0}}, nil
 	case wire.Disconnect:
@@ -136,7 +137,7 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 }
 
 func (c *cloud) published(raw []byte, n int) ([][]byte, error) {
-	p, f := publishOf(raw, 4)
+	p, f := publishOf(raw, c.version)
 	if f != nil {
 		return nil, f
 	}
@@ -144,13 +145,13 @@ func (c *cloud) published(raw []byte, n int) ([][]byte, error) {
 	switch p.QoS {
 	case 1:
 		c.got = append(c.got, s)
-		return [][]byte{wire.AppendAck(nil, wire.Puback, p.ID, 0, 4)}, nil
+		return [][]byte{wire.AppendAck(nil, wire.Puback, p.ID, 0, c.version)}, nil
 	case 2:
 		if !c.held[p.ID] {
 			c.got = append(c.got, s)
 		}
 		c.held[p.ID] = true
-		return [][]byte{wire.AppendAck(nil, wire.Pubrec, p.ID, 0, 4)}, nil
+		return [][]byte{wire.AppendAck(nil, wire.Pubrec, p.ID, 0, c.version)}, nil
 	}
 	c.got = append(c.got, s)
 	return nil, nil
@@ -198,23 +199,32 @@ const messages = 8
 
 func TestCutAtEveryPacket(t *testing.T) {
 	t.Parallel()
-	for _, qos := range []byte{1, 2} {
-		for _, forgets := range []bool{false, true} {
-			t.Run(fmt.Sprintf("QoS %d, cloud forgets %t", qos, forgets), func(t *testing.T) {
-				for after := 1; after <= 8+18*int(qos); after++ {
-					t.Run(fmt.Sprint("after packet ", after), func(t *testing.T) {
-						synctest.Test(t, func(t *testing.T) { cutAfter(t, qos, forgets, after) })
-					})
-				}
+	everyWay(t, func(t *testing.T, version, qos byte, forgets bool) {
+		for after := 1; after <= 8+18*int(qos); after++ {
+			t.Run(fmt.Sprint("after packet ", after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { cutAfter(t, version, qos, forgets, after) })
 			})
+		}
+	})
+}
+
+// everyWay is every kind of session that a cloud can keep or forget.
+func everyWay(t *testing.T, test func(t *testing.T, version, qos byte, forgets bool)) {
+	for _, version := range []byte{4, 5} {
+		for _, qos := range []byte{1, 2} {
+			for _, forgets := range []bool{false, true} {
+				t.Run(fmt.Sprintf("level %d, QoS %d, cloud forgets %t", version, qos, forgets), func(t *testing.T) {
+					test(t, version, qos, forgets)
+				})
+			}
 		}
 	}
 }
 
-func cutAfter(t *testing.T, qos byte, forgets bool, after int) {
+func cutAfter(t *testing.T, version, qos byte, forgets bool, after int) {
 	cfg := config()
-	cfg.QoS, cfg.Inflight = qos, 3
-	c, local := &cloud{forgets: forgets, cutAfter: after, cuts: 2}, &localBroker{known: true}
+	cfg.Version, cfg.QoS, cfg.Inflight = version, qos, 3
+	c, local := &cloud{version: version, forgets: forgets, cutAfter: after, cuts: 2}, &localBroker{known: true}
 	for i := range messages {
 		local.publish(dataA, fmt.Sprint(i), qos, true)
 	}
@@ -244,25 +254,23 @@ func cutAfter(t *testing.T, qos byte, forgets bool, after int) {
 // A crash is an uplink that is there no more, and another one with the same local session.
 func TestCrashAtEveryPacket(t *testing.T) {
 	t.Parallel()
-	for _, forgets := range []bool{false, true} {
-		t.Run(fmt.Sprintf("cloud forgets %t", forgets), func(t *testing.T) {
-			for after := 1; after <= 26; after++ {
-				t.Run(fmt.Sprint("after packet ", after), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { crashAfter(t, forgets, after) })
-				})
-			}
-		})
-	}
+	everyWay(t, func(t *testing.T, version, qos byte, forgets bool) {
+		for after := 1; after <= 8+18*int(qos); after++ {
+			t.Run(fmt.Sprint("after packet ", after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { crashAfter(t, version, qos, forgets, after) })
+			})
+		}
+	})
 }
 
-func crashAfter(t *testing.T, forgets bool, after int) {
+func crashAfter(t *testing.T, version, qos byte, forgets bool, after int) {
 	cfg := config()
-	cfg.Inflight = 3
+	cfg.Version, cfg.QoS, cfg.Inflight = version, qos, 3
 	local := &localBroker{known: true}
 	for i := range messages {
-		local.publish(dataA, fmt.Sprint(i), 1, true)
+		local.publish(dataA, fmt.Sprint(i), qos, true)
 	}
-	c := &cloud{forgets: forgets, cutAfter: after, cuts: 1}
+	c := &cloud{version: version, forgets: forgets, cutAfter: after, cuts: 1}
 	crashed := make(chan struct{})
 	first := start(t, cfg, local, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		select {
@@ -277,6 +285,8 @@ func crashAfter(t *testing.T, forgets bool, after int) {
 	first.end()
 	second := start(t, cfg, local, c.dial)
 	<-time.After(time.Minute)
+	// At QoS 2 too: a crash between the cloud's PUBCOMP and our PUBREC on the local broker leaves what the cloud has done
+	// with unacknowledged there. To acknowledge sooner would lose it to a cloud that forgets.
 	judge(t, c.data(), messages, cfg.Inflight, false)
 	second.end()
 	if _, left, _, faults := local.state(); left != 0 || faults != nil {

@@ -37,7 +37,9 @@ func (u *Uplink) incoming(ctx context.Context) func(*mqtt.Delivery) {
 			u.acknowledge(d)
 			return
 		}
-		o := &order{d: d, msg: mqtt.Message{Topic: topic, Payload: d.Payload, QoS: 1, Retain: d.Retain}}
+		o := &order{d: d, msg: mqtt.Message{
+			Topic: topic, Payload: d.Payload, QoS: 1, Retain: d.Retain, Expiry: d.Expiry, Props: u.topics.incomingProps(d.Props),
+		}}
 		select {
 		case u.orders <- o:
 		case <-ctx.Done():

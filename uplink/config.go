@@ -17,7 +17,7 @@ import (
 // Receive has been replaced by the gateway's id before New sees it.
 type Config struct {
 	URLs      []string               // mqtt://HOST:PORT or mqtts://HOST:PORT, tried in turn
-	Version   byte                   // 4 (3.1.1)
+	Version   byte                   // 4 (3.1.1) or 5
 	ClientID  string                 // default: the gateway's id
 	Username  string                 // "": none
 	Password  func() ([]byte, error) // reads the secret anew at each use; nil: none
@@ -53,8 +53,8 @@ const (
 // Validate reports every value that cannot be, with its key below [uplink].
 func (c Config) Validate(report func(key, problem string)) {
 	c.validateURLs(report)
-	if c.Version != 4 {
-		report("version", `only "3.1.1" is spoken with the cloud`)
+	if c.Version != 4 && c.Version != 5 {
+		report("version", `must be "3.1.1" or "5"`)
 	}
 	if c.ClientID == "" || !plainText(c.ClientID) {
 		report("client_id", "must be 1 to 65535 bytes of text without control characters")
@@ -62,7 +62,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	if !plainText(c.Username) {
 		report("username", "must be text without control characters, at most 65535 bytes")
 	}
-	if c.Username == "" && c.Password != nil {
+	if c.Username == "" && c.Password != nil && c.Version == 4 {
 		report("password", "a password needs a username in MQTT 3.1.1")
 	}
 	if c.KeepAlive < minKeepAlive || c.KeepAlive > math.MaxUint16*time.Second || c.KeepAlive%time.Second != 0 {

@@ -37,7 +37,7 @@ func TestValidate(t *testing.T) {
 		{"port", func(c *uplink.Config) { c.URLs = []string{"mqtt://a:0"} }, []string{"url"}},
 		{"path", func(c *uplink.Config) { c.URLs = []string{"mqtt://a/b"} }, []string{"url"}},
 		{"secret in the address", func(c *uplink.Config) { c.URLs = []string{"mqtts://u:p@a"} }, []string{"url"}},
-		{"version", func(c *uplink.Config) { c.Version = 5 }, []string{"version"}},
+		{"version", func(c *uplink.Config) { c.Version = 3 }, []string{"version"}},
 		{"client id", func(c *uplink.Config) { c.ClientID = "" }, []string{"client_id"}},
 		{"user name", func(c *uplink.Config) { c.Username = "a\x00" }, []string{"username"}},
 		{"password alone", func(c *uplink.Config) { c.Password = secret }, []string{"password"}},

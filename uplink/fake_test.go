@@ -221,6 +221,17 @@ func (b *localBroker) publish(topic, payload string, qos byte, retain bool) {
 		}
 		return
 	}
+	b.owe(m)
+}
+
+// offer is publish for a message with properties.
+func (b *localBroker) offer(m wire.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.owe(m)
+}
+
+func (b *localBroker) owe(m wire.Message) {
 	if b.lastID++; b.lastID == 0 {
 		b.lastID++
 	}

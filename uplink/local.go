@@ -115,8 +115,11 @@ func (u *Uplink) outgoing(d *mqtt.Delivery) {
 		return
 	}
 	e := &entry{id: d.ID, d: d, msg: mqtt.Message{
-		Topic: topic, Payload: d.Payload, QoS: min(d.QoS, u.cfg.QoS), Retain: d.Retain,
+		Topic: topic, Payload: d.Payload, QoS: min(d.QoS, u.cfg.QoS), Retain: d.Retain, Props: u.topics.outgoingProps(d.Props),
 	}}
+	if d.Expiry > 0 {
+		e.until = time.Now().Add(d.Expiry)
+	}
 	what, changed := u.window.add(e)
 	if what == discarded {
 		u.count(func(s *Status) { s.Discarded++ })
@@ -151,14 +154,37 @@ func (u *Uplink) settle(ctx context.Context) {
 		}
 		select {
 		case <-e.pending.Done():
-			if err := e.pending.Err(); err != nil {
-				u.unsendable(e, err)
-			}
-			u.finished(e)
+			u.settled(e, e.pending.Err())
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// settled ends an entry for which the cloud's answer came, unless that is "not now".
+func (u *Uplink) settled(e *entry, err error) {
+	now := time.Now()
+	switch {
+	case overQuota(err):
+		u.window.back(e)
+		delay := u.quota.refused(now)
+		u.state(func(s *Status) {
+			s.Delayed++
+			if s.Code == "" {
+				s.Text = fmt.Sprintf("the cloud says that our quota is exceeded (0x97); what waits goes on after %v", delay)
+			}
+		})
+		return
+	case err != nil:
+		u.unsendable(e, err)
+	case u.quota.taken(now):
+		u.state(func(s *Status) {
+			if s.Code == "" {
+				s.Text = ""
+			}
+		})
+	}
+	u.finished(e)
 }
 
 // finished ends an entry.
@@ -179,10 +205,17 @@ func (u *Uplink) unsendable(e *entry, err error) {
 		u.told[e.msg.Topic] = true
 	}
 	u.mu.Unlock()
+	if errors.Is(err, mqtt.ErrUnsendable) && e.d != nil && u.deps.GaveUp != nil {
+		u.deps.GaveUp(e.d.Topic, e.d.Payload)
+	}
 	if !known {
-		u.log.Warn("the cloud takes no message on this topic", "code", "E320", "topic", e.msg.Topic, "err", err)
+		u.log.Warn("the cloud does not take a message on this topic", "code", refusedTopic, "topic", e.msg.Topic, "err", err)
+		u.event(refusedTopic, fmt.Sprintf("the cloud does not take a message on %s: %v; allow it there, or take the topic out of uplink.send", e.msg.Topic, err))
 	}
 }
+
+// refusedTopic is the code of a topic that the cloud refuses.
+const refusedTopic = "E320"
 
 // mostTold is how many topics are remembered as told.
 const mostTold = 100

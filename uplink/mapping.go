@@ -65,3 +65,31 @@ func command(topic string) bool { return strings.HasSuffix(topic, "/set") }
 func matchesAny(filters []string, topic string) bool {
 	return slices.ContainsFunc(filters, func(f string) bool { return mqtt.Matches(f, topic) })
 }
+
+// outgoingProps and incomingProps are the properties of MQTT 5 that a message has on the other side: the topic on which
+// its answer is awaited is another there.
+func (m *mapping) outgoingProps(props []byte) []byte {
+	return m.withResponse(props, func(topic string) string { return m.prefix + topic })
+}
+
+func (m *mapping) incomingProps(props []byte) []byte {
+	return m.withResponse(props, func(topic string) string {
+		local, ok := strings.CutPrefix(topic, m.prefix)
+		if !ok {
+			return ""
+		}
+		return local
+	})
+}
+
+func (m *mapping) withResponse(props []byte, change func(topic string) string) []byte {
+	if m.prefix == "" || len(props) == 0 {
+		return props
+	}
+	p, ok := mqtt.ReadProperties(props)
+	if !ok || p.ResponseTopic == "" {
+		return props
+	}
+	p.ResponseTopic = change(p.ResponseTopic)
+	return p.Append(nil)
+}

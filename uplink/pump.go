@@ -28,6 +28,9 @@ func (s *session) pump(ctx context.Context) error {
 				return nil
 			}
 		}
+		if err := s.u.quota.wait(ctx); err != nil {
+			return nil // only ctx ends it
+		}
 		if err := s.send(ctx, e); err != nil {
 			return err
 		}
@@ -37,13 +40,19 @@ func (s *session) pump(ctx context.Context) error {
 // send sends one entry. Unless it fails, the entry is not the head any more.
 func (s *session) send(ctx context.Context, e *entry) error {
 	u := s.u
+	m, late := s.fit(e)
+	if late {
+		u.count(func(st *Status) { st.Expired++ })
+		u.finished(e)
+		return nil
+	}
 	var err error
-	if e.msg.QoS == 0 {
-		_, err = s.c.Publish(ctx, e.msg)
+	if m.QoS == 0 {
+		_, err = s.c.Publish(ctx, m)
 	} else if err = s.free(ctx, e.id); err == nil {
 		var p *mqtt.Pending
 		// A cloud that forgot the session knows of no earlier try, so to it this is the first.
-		if p, err = s.c.PublishAs(ctx, e.id, e.msg, u.window.dup(e) && s.present); err == nil {
+		if p, err = s.c.PublishAs(ctx, e.id, m, u.window.dup(e) && s.ack.SessionPresent); err == nil {
 			u.window.fly(e, p)
 		}
 	}
@@ -54,7 +63,7 @@ func (s *session) send(ctx context.Context, e *entry) error {
 		return nil
 	case err != nil:
 		return err
-	case e.msg.QoS == 0:
+	case m.QoS == 0:
 		u.finished(e)
 	default:
 		u.lastID.Store(uint32(e.id))
@@ -95,7 +104,13 @@ func (s *session) say(ctx context.Context, payload string) (*entry, error) {
 		id++
 	}
 	e := &entry{id: id, msg: s.u.presence(payload)}
-	p, err := s.c.PublishAs(ctx, id, e.msg, false)
+	m, _ := s.fit(e)
+	var err error
+	if m.QoS == 0 {
+		e.pending, err = s.c.Publish(ctx, m)
+		return e, err
+	}
+	p, err := s.c.PublishAs(ctx, id, m, false)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +122,14 @@ func (s *session) say(ctx context.Context, payload string) (*entry, error) {
 func (s *session) subscribe(ctx context.Context) error {
 	u := s.u
 	filters := u.topics.asked()
-	if s.present && u.asked || len(filters) == 0 {
+	if s.ack.SessionPresent && u.asked || len(filters) == 0 {
 		return nil
 	}
 	var subs []mqtt.Subscription
 	for _, f := range filters {
-		subs = append(subs, mqtt.Subscription{Filter: f, QoS: 1})
+		// Of MQTT 5: what we publish does not come back, what is retained comes only when the subscription is new, and
+		// whoever retains a command is told so at once, not at the next start.
+		subs = append(subs, mqtt.Subscription{Filter: f, QoS: 1, NoLocal: true, RetainHandling: 1, RetainAsPublished: true})
 	}
 	within, cancel := context.WithTimeout(ctx, subackTime)
 	defer cancel()

@@ -33,6 +33,12 @@ type Deps struct {
 	Floor     func() time.Time         // a time that has certainly passed, for certificates; nil: none is known
 	// Changed is called after the state or the code changed, or the backlog went from or to nothing. It must not block.
 	Changed func()
+	// Event tells whoever looks after the gateway that the link has another code, at most once an hour for each; nil:
+	// nobody. It must not block.
+	Event func(code, text string)
+	// GaveUp tells of a message that no PUBLISH to this cloud can hold, under its local topic; nil: nobody. It must not
+	// block.
+	GaveUp func(topic string, payload []byte)
 
 	// Resolve looks a name up; nil: the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -57,6 +63,7 @@ type Uplink struct {
 	handed  chan *order   // which the local broker has not confirmed; full: no more are handed
 	links   chan struct{} // holds one: the network changed
 	lastID  atomic.Uint32 // the identifier of the last message that was sent
+	quota   quota         // of the cloud
 
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
 	book     *book
@@ -65,11 +72,14 @@ type Uplink struct {
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none
 	asked    bool   // the server has our subscriptions, if it has our session
+	// plainWill is what of our presence the server refused.
+	plainWill struct{ retain, qos bool }
 
 	mu     sync.Mutex
 	status Status
-	client *mqtt.Client    // of the present session; nil: there is none
-	told   map[string]bool // topics that were told to be refused
+	client *mqtt.Client         // of the present session; nil: there is none
+	told   map[string]bool      // topics that were told to be refused
+	events map[string]time.Time // when a code was told as an event
 }
 
 // New makes the link; [Uplink.Run] brings it to life. The error tells every value of cfg that cannot be.
@@ -83,7 +93,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), local: newLocal(),
 		inside: mqtt.NewSession(), outside: mqtt.NewSession(), book: newBook(deps.Resolve), probes: map[target]*probed{},
 		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1),
-		status: Status{State: Off}, told: map[string]bool{},
+		status: Status{State: Off}, told: map[string]bool{}, events: map[string]time.Time{},
 	}
 	for _, s := range cfg.URLs {
 		t, err := parseTarget(s)
@@ -163,6 +173,27 @@ func (u *Uplink) state(change func(*Status)) {
 	}
 	if before.State != after.State || before.Code != after.Code {
 		u.changed()
+		u.event(after.Code, after.Text)
+	}
+}
+
+// eventEvery is how often the same code is told as an event.
+const eventEvery = time.Hour
+
+func (u *Uplink) event(code, text string) {
+	if code == "" || u.deps.Event == nil {
+		return
+	}
+	u.mu.Lock()
+	now := time.Now()
+	last, before := u.events[code]
+	due := !before || now.Sub(last) >= eventEvery
+	if due {
+		u.events[code] = now
+	}
+	u.mu.Unlock()
+	if due {
+		u.deps.Event(code, text)
 	}
 }
 

@@ -5,6 +5,7 @@ package uplink
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"edged/mqtt"
 )
@@ -19,6 +20,8 @@ type entry struct {
 	id      uint16         // of the local delivery, and of the PUBLISH to the cloud
 	d       *mqtt.Delivery // to be acknowledged; nil: there is nobody to tell
 	pending *mqtt.Pending  // of the PUBLISH to the cloud; nil: not sent
+	until   time.Time      // after that it is of no use to anybody; zero: never
+	turn    uint64         // its place among all
 }
 
 // settled says whether the cloud has acknowledged an entry that was sent.
@@ -36,6 +39,7 @@ func (e *entry) settled() bool {
 type window struct {
 	mu      sync.Mutex
 	waiting []*entry          // for a connection to the cloud, or a place in its window
+	turns   uint64            // that were given out
 	flying  []*entry          // sent and not acknowledged, as far as the acknowledger knows
 	byID    map[uint16]*entry // both, as far as a local delivery is behind them
 	zeros   int               // in waiting, of QoS 0
@@ -87,6 +91,8 @@ func (w *window) add(e *entry) (what fate, changed bool) {
 		changed = !w.up && !w.behind
 		w.behind = w.behind || !w.up
 	}
+	w.turns++
+	e.turn = w.turns
 	w.waiting = append(w.waiting, e)
 	signal(w.news)
 	return kept, changed
@@ -162,6 +168,25 @@ func (w *window) fly(e *entry, p *mqtt.Pending) {
 	w.unqueue(e)
 	w.flying = append(w.flying, e)
 	signal(w.flew)
+}
+
+// back puts an entry that the cloud refused for now where it was, before all that came after it.
+func (w *window) back(e *entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.flying, e); i >= 0 {
+		w.flying = slices.Delete(w.flying, i, i+1)
+	}
+	if e.d == nil { // the local broker knows of it no more, and delivers it again
+		return
+	}
+	e.pending = nil
+	i := slices.IndexFunc(w.waiting, func(o *entry) bool { return o.turn > e.turn })
+	if i < 0 {
+		i = len(w.waiting)
+	}
+	w.waiting = slices.Insert(w.waiting, i, e)
+	signal(w.news)
 }
 
 // unqueue takes e out of what waits; it isn't there when the local session was lost meanwhile.

@@ -21,13 +21,16 @@ const GivenUp = "E404"
 // gapEvery is how often such an event is published at most for one session; what comes between is told together.
 const gapEvery = time.Second
 
+// unsendable is the reason of a gap that the cloud's limits made.
+const unsendable = "unsendable"
+
 // gapTopics is how many topics one event names.
 const gapTopics = 8
 
 // gaps gathers what sessions gave up until it is told.
 type gaps struct {
 	mu   sync.Mutex
-	all  map[string]*broker.Gap // by ClientId
+	all  map[string]*broker.Gap // by ClientId and reason
 	wake chan struct{}          // holds one: there is something
 }
 
@@ -40,8 +43,9 @@ func (g *gaps) add(x broker.Gap) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if sum := g.all[x.ClientID]; sum == nil {
-		g.all[x.ClientID] = &x
+	key := x.ClientID + " " + x.Reason
+	if sum := g.all[key]; sum == nil {
+		g.all[key] = &x
 	} else {
 		join(sum, &x)
 	}
@@ -94,7 +98,11 @@ func (g *gaps) run(ctx context.Context, event func(bridge.Event) <-chan struct{}
 // gapEvent says what a session gave up: how many messages, and of each topic how many, with the first and the last seq.
 func gapEvent(x *broker.Gap, now time.Time) bridge.Event {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d messages (%d bytes) for %s were given up, because its %s is full", x.Messages, x.Bytes, x.ClientID, x.Reason)
+	why := "because its " + x.Reason + " is full"
+	if x.Reason == unsendable {
+		why = "because the cloud takes none of that size or kind"
+	}
+	fmt.Fprintf(&b, "%d messages (%d bytes) for %s were given up, %s", x.Messages, x.Bytes, x.ClientID, why)
 	for i, t := range x.Topics {
 		if i == gapTopics {
 			fmt.Fprintf(&b, "; and %d other topics", len(x.Topics)-i)

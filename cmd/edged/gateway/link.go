@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"net"
+	"time"
 
 	"edged/bridge"
 	"edged/broker"
@@ -27,8 +28,22 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 	u, err := uplink.New(*cfg, uplink.Deps{
 		Gateway: g.id, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
 		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
+		Event:     g.cloudEvent, GaveUp: g.cloudGap,
 	})
 	return cloudLink{uplink: u}, err
+}
+
+// cloudEvent publishes what is wrong with the link as an event, for the time when it is right again.
+func (g *Gateway) cloudEvent(code, text string) {
+	g.own.Event(bridge.Event{Time: time.Now(), Code: code, Level: "warning", Text: text})
+}
+
+// cloudGap tells of a message that is too large for the cloud, or that it cannot hold otherwise.
+func (g *Gateway) cloudGap(topic string, payload []byte) {
+	g.gaps.add(broker.Gap{
+		ClientID: uplink.ClientID, Reason: unsendable, Messages: 1, Bytes: int64(len(payload)),
+		Topics: []broker.GapTopic{{Topic: topic, Messages: 1, First: payload, Last: payload}},
+	})
 }
 
 // startLink runs the uplink that was made.
