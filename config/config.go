@@ -21,6 +21,7 @@ type Config struct {
 	Hash    string          // of the effective configuration without secrets
 
 	password      Secret            // of the uplink
+	proxy         Secret            // the address of the uplink's proxy, where that is one
 	userPasswords map[string]Secret // of the broker's users, by name
 	sources       []*source
 }
@@ -109,12 +110,15 @@ func topFields(cfg *Config) []field {
 		{"broker", func(v value) { v.broker(&cfg.Broker, cfg.userPasswords) }},
 		{"uplink", func(v value) {
 			up := uplink.Defaults()
-			if v.table("[uplink]", uplinkFields(&up, &cfg.password)) {
+			if v.table("[uplink]", uplinkFields(&up, &cfg.password, &cfg.proxy)) {
 				v.need("url", `such as url = "mqtts://mqtt.example.com:8883"`)
 				cfg.Uplink = &up
 			}
 			if cfg.password != (Secret{}) {
 				up.Password = cfg.password.Read
+			}
+			if cfg.proxy != (Secret{}) {
+				up.ProxySecret = cfg.proxy.Read
 			}
 		}},
 		{"device", func(v value) { v.devices(&cfg.Devices) }},

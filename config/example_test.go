@@ -102,6 +102,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	want, got := uplink.Defaults(), *cfg.Uplink
 	expand(&want, cfg.Gateway.ID)
 	want.URLs, want.Username, want.Password, want.CA, want.Cert, want.Key = got.URLs, got.Username, nil, got.CA, got.Cert, got.Key
+	want.ALPN, want.Proxy = got.ALPN, got.Proxy
 	got.Password = nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("[uplink] is %+v, the defaults are %+v", got, want)
@@ -117,7 +118,7 @@ func accepted() map[string][]string {
 	tables := map[string][]field{
 		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}, nil), "broker.limits": limitFields(&broker.Limits{}),
 		"broker.tls": tlsFields(&broker.TLS{}), "broker.ws": wsFields(&broker.WS{}), "broker.user.NAME": userFields(&broker.User{}, &Secret{}),
-		"uplink": uplinkFields(&uplink.Config{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}),
+		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}),
 		"device.NAME": deviceFields(&bridge.Config{}, nil), "device.NAME.reading.READING": readingFields(&bridge.Reading{}),
 	}
 	keys := map[string][]string{}

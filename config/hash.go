@@ -19,7 +19,7 @@ func (cfg *Config) hash() string {
 	}
 	view := map[string]any{
 		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": cfg.brokerView(),
-		"devices": devices, "password": cfg.password.reference(),
+		"devices": devices, "password": cfg.password.reference(), "proxy": cfg.proxy.reference(),
 	}
 	if cfg.Uplink != nil {
 		view["uplink"] = plainFields(reflect.ValueOf(*cfg.Uplink))
@@ -32,18 +32,19 @@ func (cfg *Config) hash() string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// SameUplink tells whether two configurations say the same about the cloud; of the password, where it comes from.
+// SameUplink tells whether two configurations say the same about the cloud; of secrets, where they come from.
 func (cfg *Config) SameUplink(other *Config) bool {
 	if cfg.Uplink == nil || other.Uplink == nil {
 		return cfg.Uplink == other.Uplink
 	}
-	return cfg.password.reference() == other.password.reference() &&
+	return cfg.password.reference() == other.password.reference() && cfg.proxy.reference() == other.proxy.reference() &&
 		reflect.DeepEqual(plainFields(reflect.ValueOf(*cfg.Uplink)), plainFields(reflect.ValueOf(*other.Uplink)))
 }
 
 // KeepGateway takes over from another configuration what belongs to the gateway's id, and the id itself.
 func (cfg *Config) KeepGateway(other *Config) {
-	cfg.Gateway.ID, cfg.Devices, cfg.Uplink, cfg.password = other.Gateway.ID, other.Devices, other.Uplink, other.password
+	cfg.Gateway.ID, cfg.Devices = other.Gateway.ID, other.Devices
+	cfg.Uplink, cfg.password, cfg.proxy = other.Uplink, other.password, other.proxy
 	cfg.Hash = cfg.hash()
 }
 

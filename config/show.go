@@ -94,7 +94,10 @@ func (cfg *Config) showUplink() table {
 		"receive": orEmpty(u.Receive), "prefix": u.Prefix, "qos": int(u.QoS), "inflight": u.Inflight,
 		"queue": table{"size": FormatSize(u.QueueSize), "when_full": u.WhenFull},
 	}
-	for key, s := range map[string]string{"username": u.Username, "password": cfg.password.shown(), "ca": u.CA, "cert": u.Cert, "key": u.Key} {
+	for key, s := range map[string]string{
+		"username": u.Username, "password": cfg.password.shown(), "ca": u.CA, "cert": u.Cert, "key": u.Key,
+		"alpn": u.ALPN, "proxy": u.Proxy + cfg.proxy.shown(),
+	} {
 		t.put(key, s, s == "")
 	}
 	return t

@@ -3,19 +3,19 @@
 package config
 
 import (
-	"fmt"
-	"net/url"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
 
 	"edged/uplink"
+	"edged/uplink/reach"
 )
 
 // placeholder stands for the gateway's id in client_id, username, send and receive.
 const placeholder = "{gateway}"
 
-func uplinkFields(c *uplink.Config, password *Secret) []field {
+func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 	return []field{
 		{"url", urls(&c.URLs)},
 		{"version", version(&c.Version)},
@@ -26,8 +26,8 @@ func uplinkFields(c *uplink.Config, password *Secret) []field {
 		{"ca", file(&c.CA)},
 		{"cert", file(&c.Cert)},
 		{"key", file(&c.Key)},
-		{"alpn", nil},
-		{"proxy", nil},
+		{"alpn", text(&c.ALPN)},
+		{"proxy", proxy(&c.Proxy, proxySecret)},
 		{"keepalive", func(v value) {
 			if v.node.raw == "auto" {
 				v.notYet(v.node.value, `"auto"`, `write a duration such as "60s"`)
@@ -83,27 +83,43 @@ func urls(to *[]string) func(value) {
 			v.bad("holds no address", `such as "mqtts://mqtt.example.com:8883"`)
 			return
 		}
-		strs(to, true, value.cloud)(v)
+		strs(to, true, func(item value, s string) {
+			_, err := reach.ParseTarget(s)
+			item.address(err)
+		})(v)
 	}
 }
 
-// cloud checks one address of a cloud's broker.
-func (v value) cloud(s string) {
-	const hint = `write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption`
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme == "" || u.Host == "" && u.Opaque != "":
-		if strings.Contains(s, "@") {
-			s = "this"
+// address reports what is wrong with an address of the cloud or of a proxy; nil: nothing.
+func (v value) address(err error) {
+	var a *reach.AddressError
+	if !errors.As(err, &a) {
+		return
+	}
+	code := BadValue
+	if a.Secret {
+		code = PlainSecret
+	}
+	v.report(v.node, v.node.value, code, v.key, a.Text, a.Hint)
+}
+
+// proxy reads the address of a proxy, or where it is kept if it holds a password.
+func proxy(to *string, kept *Secret) func(value) {
+	return func(v value) {
+		s, ok := v.text()
+		switch {
+		case !ok:
+		case reference(s):
+			secret(kept, false)(v)
+			text, err := kept.Read()
+			var a *reach.AddressError
+			if err == nil && errors.As(reach.ParseProxy(string(text)), &a) && !a.Secret {
+				v.bad("it refers to what is no address of a proxy", "it must hold http://USER:PASSWORD@HOST:PORT")
+			}
+		default:
+			v.address(reach.ParseProxy(s))
+			*to = s
 		}
-		v.bad(fmt.Sprintf("%q is no address of a broker", s), hint)
-	case u.User != nil:
-		v.report(v.node, v.node.value, PlainSecret, v.key, "a user or password must not stand in the address",
-			`use the keys username and password = "file:/etc/edged/secrets/cloud"`)
-	case slices.Contains([]string{"ws", "wss", "mqtt+srv", "mqtts+srv"}, u.Scheme):
-		v.notYet(v.node.value, fmt.Sprintf("%q", u.Scheme+"://"), hint)
-	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
-		v.bad(fmt.Sprintf("%q is not known", u.Scheme+"://"), hint)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+const addresses = "write mqtts://HOST:PORT, wss://HOST/PATH or mqtts+srv://DOMAIN, or mqtt:// or ws:// without encryption"
+
 func TestGatewayValues(t *testing.T) {
 	runFaults(t, []faultCase{
 		{"nothing", "", nil},
@@ -105,12 +107,24 @@ func TestUplinkValues(t *testing.T) {
 		{"empty url list", "[uplink]\nurl = []\n", []string{
 			`e.toml:2:7: uplink.url: holds no address; such as "mqtts://mqtt.example.com:8883" (E503)`,
 		}},
-		{"schemes", "[uplink]\nurl = [\"wss://a\", \"http://b\", \"mqtts+srv://c\", \"d:1883\", \"mqtt://e:0\"]\n", []string{
-			`e.toml:2:8: uplink.url[0]: "wss://" is not available in this version; write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption (E507)`,
-			`e.toml:2:19: uplink.url[1]: "http://" is not known; write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption (E503)`,
-			`e.toml:2:31: uplink.url[2]: "mqtts+srv://" is not available in this version; write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption (E507)`,
-			`e.toml:2:48: uplink.url[3]: "d:1883" is no address of a broker; write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption (E503)`,
-			`e.toml:2:58: uplink.url[4]: port 0 is not 1 to 65535 (E503)`,
+		{"ways", "[uplink]\nurl = [\"wss://a\", \"ws://b/x/mqtt\", \"mqtts+srv://c\"]\nalpn = \"x-amzn-mqtt-ca\"\nproxy = \"http://p:3128\"\n", nil},
+		{"schemes", "[uplink]\nurl = [\"https://a\", \"d:1883\", \"mqtt://e:0\", \"mqtts://f/x\", \"mqtt+srv://g:1883\", \"wss://h?x=1\"]\n", []string{
+			`e.toml:2:8: uplink.url[0]: "https://" is not known; ` + addresses + ` (E503)`,
+			`e.toml:2:21: uplink.url[1]: "d:1883" is no address of a broker; ` + addresses + ` (E503)`,
+			`e.toml:2:31: uplink.url[2]: port 0 is not 1 to 65535 (E503)`,
+			`e.toml:2:45: uplink.url[3]: a path means nothing to mqtts://; only ws:// and wss:// have one (E503)`,
+			`e.toml:2:60: uplink.url[4]: a port means nothing to mqtt+srv://; the SRV records of the domain tell it (E503)`,
+			`e.toml:2:81: uplink.url[5]: "wss://h?x=1" is more or less than an address; ` + addresses + ` (E503)`,
+		}},
+		{"proxies", "[uplink]\nurl = \"mqtt://a\"\nproxy = \"socks5://p\"\nalpn = \"mqtt\"\n", []string{
+			`e.toml:3:9: uplink.proxy: a proxy is not spoken to by socks5://; write http://HOST:PORT; what goes through it is encrypted all the same where url says so (E503)`,
+			`e.toml:4:8: uplink.alpn: means nothing to mqtt:// and ws://, which are not encrypted; write mqtts:// or wss:// in url (E503)`,
+		}},
+		{"a password in the proxy", "[uplink]\nurl = \"mqtts://a\"\nproxy = \"http://me:geheim@p:3128\"\n", []string{
+			`e.toml:3:9: uplink.proxy: a user or password must not stand in the address; put the whole address into a file and write proxy = "file:/etc/edged/secrets/proxy" (E510)`,
+		}},
+		{"a secret that is no proxy", "[uplink]\nurl = \"mqtts://a\"\nproxy = \"env:EDGED_TEST_SECRET\"\n", []string{
+			`e.toml:3:9: uplink.proxy: it refers to what is no address of a proxy; it must hold http://USER:PASSWORD@HOST:PORT (E503)`,
 		}},
 		{"a password in the url", "[uplink]\nurl = \"mqtts://me:geheim@a:8883\"\n", []string{
 			`e.toml:2:7: uplink.url: a user or password must not stand in the address; use the keys username and password = "file:/etc/edged/secrets/cloud" (E510)`,

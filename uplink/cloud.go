@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/reach"
 )
 
 const (
@@ -89,7 +90,7 @@ func (u *Uplink) pause(ctx context.Context, wait time.Duration, began time.Time,
 }
 
 // fallen notes how a try ended.
-func (u *Uplink) fallen(t target, a *attempt, now time.Time) {
+func (u *Uplink) fallen(t reach.Target, a *attempt, now time.Time) {
 	switch {
 	case a.up.IsZero():
 	case a.why == taken:
@@ -111,7 +112,7 @@ func (u *Uplink) fallen(t target, a *attempt, now time.Time) {
 }
 
 // try dials, opens a session and serves it until it ends.
-func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
+func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	var password []byte
 	if u.cfg.Password != nil {
 		if password, a.err = u.cfg.Password(); a.err != nil {
@@ -119,7 +120,7 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 			return a
 		}
 	}
-	l, err := u.dial(ctx, t)
+	l, err := u.dialer.Open(ctx, t, nil)
 	if err != nil {
 		a.err = err
 		return a
@@ -131,13 +132,13 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 	if err != nil {
 		a.err, a.refused = u.refusal(t, err)
 		if a.err == nil {
-			u.book.failed(t.host, l.address)
-			a.err = u.explain(ctx, l, err)
+			l.Failed()
+			a.err = u.dialer.Explain(ctx, l, err)
 		}
 		return a
 	}
-	u.book.worked(t.host, l.address)
-	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.raw), ack: ack, greeted: greeted, up: time.Now()}
+	l.Worked()
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, up: time.Now()}
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
@@ -147,7 +148,7 @@ func (u *Uplink) try(ctx context.Context, t target) (a attempt) {
 	return a
 }
 
-func (u *Uplink) connect(ctx, life context.Context, l *line, password []byte) (*mqtt.Client, mqtt.Connack, error) {
+func (u *Uplink) connect(ctx, life context.Context, l *reach.Conn, password []byte) (*mqtt.Client, mqtt.Connack, error) {
 	ctx, cancel := context.WithTimeout(ctx, connackTime)
 	defer cancel()
 	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
@@ -176,7 +177,7 @@ func (u *Uplink) presence(payload string) mqtt.Message {
 type session struct {
 	u       *Uplink
 	c       *mqtt.Client
-	line    *line
+	line    *reach.Conn
 	pipe    pipe
 	ack     mqtt.Connack
 	greeted bool // the server gets our "online" again
@@ -195,7 +196,7 @@ func (s *session) accepted() {
 			st.Reconnects++
 		}
 		st.State, st.Code, st.Text = Up, "", ""
-		st.Server, st.SessionPresent = s.line.target.String(), s.ack.SessionPresent
+		st.Server, st.SessionPresent = s.line.Target.String(), s.ack.SessionPresent
 		if warning != nil {
 			st.Code, st.Text = told(warning)
 		}
@@ -240,7 +241,7 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 	select {
 	case <-s.c.Done():
 		err = s.c.Err()
-		theirs = hungUp(err)
+		theirs = reach.HungUp(err)
 	case err = <-failed:
 	case <-ctx.Done():
 		s.drain(life)

@@ -3,34 +3,38 @@
 package uplink
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"net"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
+
+	"edged/uplink/reach"
 )
 
 // Config is what the uplink may be told; [Defaults] gives the rest. "{gateway}" in ClientID, Username, Send and
 // Receive has been replaced by the gateway's id before New sees it.
 type Config struct {
-	URLs      []string               // mqtt://HOST:PORT or mqtts://HOST:PORT, tried in turn
+	URLs      []string               // as reach.ParseTarget reads them, tried in turn
 	Version   byte                   // 4 (3.1.1) or 5
 	ClientID  string                 // default: the gateway's id
 	Username  string                 // "": none
 	Password  func() ([]byte, error) // reads the secret anew at each use; nil: none
 	CA        string                 // PEM file; "": the system's
 	Cert, Key string                 // PEM files of a client certificate; "": none
-	KeepAlive time.Duration          // whole seconds
-	Send      []string               // local filters that go to the cloud
-	Receive   []string               // cloud filters, without Prefix, that come in
-	Prefix    string                 // before every topic in the cloud, taken off on the way in
-	QoS       byte                   // highest towards the cloud
-	Inflight  int                    // messages on their way to the cloud
-	QueueSize int64                  // bytes that may wait for the cloud
-	WhenFull  string                 // what the broker does beyond: "drop-oldest"
+	ALPN      string                 // what TLS offers to speak; "": nothing
+	Proxy     string                 // http://HOST:PORT of an HTTP proxy; "": none, or see ProxySecret
+	// ProxySecret reads the address of a proxy with a user and password anew at each use; nil: see Proxy.
+	ProxySecret func() ([]byte, error)
+	KeepAlive   time.Duration // whole seconds
+	Send        []string      // local filters that go to the cloud
+	Receive     []string      // cloud filters, without Prefix, that come in
+	Prefix      string        // before every topic in the cloud, taken off on the way in
+	QoS         byte          // highest towards the cloud
+	Inflight    int           // messages on their way to the cloud
+	QueueSize   int64         // bytes that may wait for the cloud
+	WhenFull    string        // what the broker does beyond: "drop-oldest"
 }
 
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".
@@ -48,6 +52,7 @@ const (
 	minQueue     = 1 << 10
 	maxInflight  = math.MaxUint16
 	maxText      = math.MaxUint16 // bytes of a text in MQTT
+	maxALPN      = 255            // bytes of a protocol's name (RFC 7301, 3.1)
 )
 
 // Validate reports every value that cannot be, with its key below [uplink].
@@ -86,8 +91,8 @@ func (c Config) validateURLs(report func(key, problem string)) {
 		report("url", `is needed, such as "mqtts://mqtt.example.com:8883"`)
 	}
 	for i, s := range c.URLs {
-		if _, err := parseTarget(s); err != nil {
-			report(item("url", i, len(c.URLs) > 1), err.Error())
+		if _, err := reach.ParseTarget(s); err != nil {
+			report(item("url", i, len(c.URLs) > 1), err.Error()+secretCode(err))
 		}
 	}
 }
@@ -127,16 +132,39 @@ func (c Config) validateFiles(report func(key, problem string)) {
 		}
 		report(missing, "is needed besides "+has+": a client certificate is both")
 	}
+	c.validateWay(report)
+}
+
+// validateWay reports what has no meaning on the way to the cloud.
+func (c Config) validateWay(report func(key, problem string)) {
 	plain := len(c.URLs) > 0
 	for _, s := range c.URLs {
-		t, err := parseTarget(s)
-		plain = plain && err == nil && !t.tls
+		t, err := reach.ParseTarget(s)
+		plain = plain && err == nil && !t.TLS()
 	}
-	for _, f := range []struct{ key, path string }{{"ca", c.CA}, {"cert", c.Cert}} {
-		if plain && f.path != "" {
-			report(f.key, "means nothing to mqtt://, which is not encrypted; write mqtts:// in url")
+	for _, f := range []struct{ key, text string }{{"ca", c.CA}, {"cert", c.Cert}, {"alpn", c.ALPN}} {
+		if plain && f.text != "" {
+			report(f.key, "means nothing to mqtt:// and ws://, which are not encrypted; write mqtts:// or wss:// in url")
 		}
 	}
+	if len(c.ALPN) > maxALPN || !plainText(c.ALPN) {
+		report("alpn", "must be the name of a protocol, at most 255 bytes")
+	}
+	if c.Proxy == "" {
+		return
+	}
+	if err := reach.ParseProxy(c.Proxy); err != nil {
+		report("proxy", err.Error()+secretCode(err))
+	}
+}
+
+// secretCode is the code of what stands where a secret must not; "" for any other fault of an address.
+func secretCode(err error) string {
+	var a *reach.AddressError
+	if errors.As(err, &a) && a.Secret {
+		return " (E510)"
+	}
+	return ""
 }
 
 func item(key string, i int, list bool) string {
@@ -144,57 +172,4 @@ func item(key string, i int, list bool) string {
 		return key
 	}
 	return fmt.Sprintf("%s[%d]", key, i)
-}
-
-// target is one address of the cloud's broker.
-type target struct {
-	host string // name or address, without brackets
-	port uint16
-	tls  bool
-}
-
-func (t target) String() string {
-	scheme := "mqtt://"
-	if t.tls {
-		scheme = "mqtts://"
-	}
-	return scheme + net.JoinHostPort(t.host, strconv.Itoa(int(t.port)))
-}
-
-// parseTarget reads mqtt://HOST[:PORT] or mqtts://HOST[:PORT]; the ports are 1883 and 8883 unless given.
-func parseTarget(s string) (target, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return target{}, fmt.Errorf("%q is no address of a broker: write mqtts://HOST:PORT", redacted(s))
-	}
-	t := target{host: u.Hostname(), port: 1883}
-	switch u.Scheme {
-	case "mqtt":
-	case "mqtts":
-		t.tls, t.port = true, 8883
-	default:
-		return target{}, fmt.Errorf("%s:// is not spoken: write mqtts://HOST:PORT, or mqtt://HOST:PORT without encryption", u.Scheme)
-	}
-	if u.User != nil {
-		return target{}, fmt.Errorf("a user or password must not stand in the address: use the keys username and password")
-	}
-	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || t.host == "" {
-		return target{}, fmt.Errorf("%q is more than scheme, host and port", s)
-	}
-	if p := u.Port(); p != "" {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || n == 0 {
-			return target{}, fmt.Errorf("port %s is not 1 to 65535", p)
-		}
-		t.port = uint16(n)
-	}
-	return t, nil
-}
-
-// redacted hides what may be a password in an address that cannot be parsed.
-func redacted(s string) string {
-	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		return "…" + s[i:]
-	}
-	return s
 }

@@ -32,7 +32,15 @@ func TestValidate(t *testing.T) {
 			c.Username, c.Password, c.Prefix, c.QoS = "u", secret, "p/", 2
 		}, nil},
 		{"no url", func(c *uplink.Config) { c.URLs = nil }, []string{"url"}},
+		{"every way", func(c *uplink.Config) {
+			c.URLs = []string{"wss://a/x", "ws://b:8080", "mqtts+srv://c", "mqtt+srv://d"}
+			c.ALPN, c.Proxy = "mqtt", "http://proxy.test:3128"
+		}, nil},
 		{"scheme", func(c *uplink.Config) { c.URLs = []string{"http://x"} }, []string{"url"}},
+		{"proxy", func(c *uplink.Config) { c.Proxy = "https://x" }, []string{"proxy"}},
+		{"secret in the proxy", func(c *uplink.Config) { c.Proxy = "http://u:p@x" }, []string{"proxy"}},
+		{"alpn", func(c *uplink.Config) { c.ALPN = strings.Repeat("x", 256) }, []string{"alpn"}},
+		{"alpn without TLS", func(c *uplink.Config) { c.URLs, c.ALPN = []string{"ws://a"}, "mqtt" }, []string{"alpn"}},
 		{"no scheme", func(c *uplink.Config) { c.URLs = []string{"mqtts://a", "b:1883"} }, []string{"url[1]"}},
 		{"port", func(c *uplink.Config) { c.URLs = []string{"mqtt://a:0"} }, []string{"url"}},
 		{"path", func(c *uplink.Config) { c.URLs = []string{"mqtt://a/b"} }, []string{"url"}},

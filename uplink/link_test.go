@@ -205,16 +205,21 @@ func TestURLsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config()
 		cfg.URLs = []string{"mqtt://first.test", "mqtt://second.test:2883"}
-		a1, a2, b1 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.3")
+		a1, a2, b1 := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.3")
 		dialled := make(chan string, 100)
 		var up atomic.Bool
 		th := newTheatre(t)
 		r := startWith(t, cfg, &localBroker{}, nil, func(d *uplink.Deps) {
-			d.Resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
-				if host == "first.test" {
-					return []netip.Addr{a1, a2}, nil
+			d.Resolve = func(_ context.Context, network, host string) ([]netip.Addr, error) {
+				switch {
+				case network == "ip6" && host == "first.test":
+					return []netip.Addr{a1}, nil
+				case network == "ip4" && host == "first.test":
+					return []netip.Addr{a2}, nil
+				case network == "ip4":
+					return []netip.Addr{b1}, nil
 				}
-				return []netip.Addr{b1}, nil
+				return nil, &net.DNSError{IsNotFound: true}
 			}
 			d.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 				dialled <- a.String()
@@ -224,7 +229,7 @@ func TestURLsInTurn(t *testing.T) {
 				return nil, errors.New("connection refused")
 			}
 		})
-		for _, want := range []string{"192.0.2.1:1883", "[2001:db8::1]:1883", "192.0.2.3:2883", "192.0.2.1:1883"} {
+		for _, want := range []string{"[2001:db8::1]:1883", "192.0.2.1:1883", "192.0.2.3:2883", "[2001:db8::1]:1883"} {
 			if got := <-dialled; got != want {
 				t.Errorf("dialled %s, want %s", got, want)
 			}

@@ -161,7 +161,10 @@ func startReal(t *testing.T, cfg uplink.Config, b *broker.Broker, change func(*u
 		DialLocal: func() (net.Conn, error) {
 			return b.Dial(broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe})
 		},
-		Resolve: func(context.Context, string) ([]netip.Addr, error) {
+		Resolve: func(_ context.Context, network, _ string) ([]netip.Addr, error) {
+			if network != "ip4" {
+				return nil, nil
+			}
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		},
 	}

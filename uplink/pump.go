@@ -222,7 +222,7 @@ func (s *session) proven(now time.Time) {
 
 // addressGone says whether our end of the connection has an address that no interface has any more.
 func (s *session) addressGone() (netip.Addr, bool) {
-	ours, err := netip.ParseAddrPort(s.line.raw.LocalAddr().String())
+	ours, err := netip.ParseAddrPort(s.line.Raw.LocalAddr().String())
 	if err != nil {
 		return netip.Addr{}, false // no address of a network
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"edged/mqtt"
+	"edged/uplink/reach"
 )
 
 // cause is what a server means when it refuses a session or ends one.
@@ -59,7 +60,7 @@ func causeOf(code, spoken byte) cause {
 
 // refusal explains a CONNACK that is none of acceptance; nil: err is something else. slow says that trying soon again is
 // of no use: only a human can change that.
-func (u *Uplink) refusal(t target, err error) (explained error, slow bool) {
+func (u *Uplink) refusal(t reach.Target, err error) (explained error, slow bool) {
 	var r *mqtt.RefusedError
 	if !errors.As(err, &r) {
 		return nil, false
@@ -104,7 +105,7 @@ func (u *Uplink) refusal(t target, err error) (explained error, slow bool) {
 
 // moved is the text for a server that sends us to another one. We do not follow: where we may go stands in the
 // configuration alone.
-func moved(t target, other string) string {
+func moved(t reach.Target, other string) string {
 	s := t.String() + " sends us to another server"
 	if other != "" {
 		s += fmt.Sprintf(", %q", other)
@@ -113,7 +114,7 @@ func moved(t target, other string) string {
 }
 
 // ending explains how the server ended a session with DISCONNECT (MQTT 5); else it returns err as it is.
-func (u *Uplink) ending(t target, err error) (why cause, explained error) {
+func (u *Uplink) ending(t reach.Target, err error) (why cause, explained error) {
 	var r *mqtt.ReasonError
 	if !errors.As(err, &r) || r.Packet != "DISCONNECT" {
 		return unknown, err

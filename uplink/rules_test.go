@@ -3,9 +3,6 @@
 package uplink
 
 import (
-	"context"
-	"errors"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -205,47 +202,5 @@ func TestMapping(t *testing.T) {
 	}
 	if _, all := Rights("gw", Config{Send: []string{"edged/gw/#"}}); !slices.Equal(all, []string{"edged/gw/#"}) {
 		t.Errorf("rights with all of the gateway: %q", all)
-	}
-}
-
-func TestAddressBook(t *testing.T) {
-	t.Parallel()
-	a4, b4, c6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")
-	answer := []netip.Addr{c6, a4, b4}
-	var fault error
-	b := newBook(func(ctx context.Context, host string) ([]netip.Addr, error) {
-		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("the name service is asked without a deadline")
-		}
-		if fault != nil {
-			return nil, fault
-		}
-		return answer, nil
-	})
-	look := func(step string, want ...netip.Addr) {
-		t.Helper()
-		got, err := b.look(t.Context(), "cloud.test")
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: got %v, %v, want %v", step, got, err, want)
-		}
-	}
-	look("both families in turn", c6, a4, b4)
-	b.worked("cloud.test", b4)
-	look("the last good one first", b4, c6, a4)
-	fault = errors.New("SERVFAIL")
-	look("when the name service fails", b4, c6, a4)
-	fault, answer = nil, []netip.Addr{c6, a4}
-	look("when the name service has another opinion", b4, c6, a4)
-	b.failed("cloud.test", b4)
-	look("until it fails", c6, a4)
-	b.failed("cloud.test", c6)
-	look("what failed least first", a4, c6)
-	answer = nil
-	look("when the name service says nothing", a4, c6)
-	if _, err := b.look(t.Context(), "nowhere.test"); err == nil {
-		t.Error("a name without addresses gives no error")
-	}
-	if got, err := b.look(t.Context(), "192.0.2.9"); err != nil || len(got) != 1 {
-		t.Errorf("an address as a name: %v, %v", got, err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/reach"
 )
 
 // ClientID is the uplink's session on the local broker.
@@ -40,9 +41,14 @@ type Deps struct {
 	// block.
 	GaveUp func(topic string, payload []byte)
 
-	// Resolve looks a name up; nil: the system's resolver.
-	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
-	// Dial connects to the cloud; nil: TCP.
+	// Memory is a file that keeps over restarts where the cloud's names led; "": none.
+	Memory string
+
+	// Resolve looks up the addresses of a host; network is "ip4" or "ip6". nil: the system's resolver.
+	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// ResolveSRV looks up the SRV records _service._tcp.domain, in the order of RFC 2782. nil: the system's resolver.
+	ResolveSRV func(ctx context.Context, service, domain string) ([]*net.SRV, error)
+	// Dial opens a TCP connection to the cloud, or to its proxy; nil: as the link wants it.
 	Dial func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
 	// Links calls changed when the machine's network may lead elsewhere, until ctx ends; nil: the kernel says so.
 	Links func(ctx context.Context, changed func()) error
@@ -53,7 +59,8 @@ type Uplink struct {
 	cfg     Config
 	deps    Deps
 	log     *slog.Logger
-	targets []target
+	targets []reach.Target
+	dialer  *reach.Dialer
 	topics  *mapping
 	window  *window
 	local   *local
@@ -66,8 +73,6 @@ type Uplink struct {
 	quota   quota         // of the cloud
 
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
-	book     *book
-	probes   map[target]*probed
 	brief    int    // sessions in a row that the server ended at once
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none
@@ -91,12 +96,12 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 	}
 	u := &Uplink{
 		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), local: newLocal(),
-		inside: mqtt.NewSession(), outside: mqtt.NewSession(), book: newBook(deps.Resolve), probes: map[target]*probed{},
+		inside: mqtt.NewSession(), outside: mqtt.NewSession(),
 		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1),
 		status: Status{State: Off}, told: map[string]bool{}, events: map[string]time.Time{},
 	}
 	for _, s := range cfg.URLs {
-		t, err := parseTarget(s)
+		t, err := reach.ParseTarget(s)
 		if err != nil {
 			return nil, err
 		}
@@ -105,9 +110,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
-	if u.deps.Dial == nil {
-		u.deps.Dial = dialTCP
-	}
+	u.dialer = reach.New(cfg.way(), u.deps.way())
 	if u.deps.Links == nil {
 		u.deps.Links = watchLinks
 	}

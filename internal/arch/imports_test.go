@@ -35,7 +35,7 @@ func treeMap() map[string]entry {
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
 		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
 		"config": {
-			ours: []string{"bridge", "broker", "broker/listener", "uplink", "devices", "devices/catalog"}, third: []string{toml},
+			ours: []string{"bridge", "broker", "broker/listener", "uplink", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
 			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
 		},
 		"devices": {
@@ -88,8 +88,12 @@ func treeMap() map[string]entry {
 			why:   "mochi's codec is seen by this package alone, so that it can be replaced in one place",
 		},
 		"uplink": {
-			ours: []string{"mqtt"}, third: []string{sys},
+			ours: []string{"mqtt", "uplink/reach"}, third: []string{sys},
 			why: "the uplink is a client of two brokers; ours is to it what any other is",
+		},
+		"uplink/reach": {
+			third: []string{websockets},
+			why:   "how a connection comes about is told without knowing what is spoken on it, so that a command can tell it too",
 		},
 		"systemd": {
 			third: []string{"github.com/coreos/go-systemd/v22/daemon"},

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"net"
+	"path/filepath"
 	"time"
 
 	"edged/bridge"
@@ -27,6 +28,7 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, SessionQueue: cfg.QueueSize}
 	u, err := uplink.New(*cfg, uplink.Deps{
 		Gateway: g.id, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
+		Memory:    filepath.Join(g.opts.State, "cloud-addresses.json"),
 		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
 		Event:     g.cloudEvent, GaveUp: g.cloudGap,
 	})
