@@ -154,7 +154,7 @@ func (g *Gateway) Event(e Event) <-chan struct{} {
 		return done
 	}
 	g.link.out.push(item{
-		Message: mqtt.Message{Topic: g.topic("event"), Payload: payload, QoS: 1}, data: true, done: done,
+		Message: mqtt.Message{Topic: g.topic("event"), Payload: payload, QoS: 1}, data: true, keep: true, done: done,
 	})
 	return done
 }

@@ -38,6 +38,7 @@ type link struct {
 	receive   func(mqtt.Message, time.Duration) // a delivery and how old it may be, negative: nobody knows; must not block
 	event     func(Event) <-chan struct{}
 
+	flying flights
 	down   time.Time      // when the last connection ended; zero: there was none
 	asking sync.WaitGroup // SUBSCRIBE
 	client *mqtt.Client   // the present one, or one to go on with
@@ -139,6 +140,7 @@ func (l *link) pump(ctx, until, kill context.Context) error {
 	defer l.asking.Wait() // every way out has ended the connection
 	defer func() { l.client = nil }()
 	for {
+		l.reap()
 		i, ok := l.out.pop()
 		if ok {
 			if err := l.send(until, c, i); err != nil {
@@ -157,6 +159,9 @@ func (l *link) pump(ctx, until, kill context.Context) error {
 		}
 		select {
 		case <-l.out.wake:
+		case <-l.flying.landed():
+		case <-l.flying.due:
+			l.out.renew(l.flying.retry())
 		case <-c.Done():
 			return l.ended(c, c.Err())
 		case <-until.Done():
@@ -189,7 +194,10 @@ func (l *link) send(until context.Context, c *mqtt.Client, i item) error {
 	case err != nil:
 		l.out.back(i)
 		return err
-	case i.done != nil:
+	case i.QoS > 0:
+		l.flying.add(i, p)
+	}
+	if err == nil && i.done != nil {
 		select {
 		case <-p.Done():
 		case <-c.Done():
@@ -198,6 +206,17 @@ func (l *link) send(until context.Context, c *mqtt.Client, i item) error {
 	}
 	i.settle()
 	return nil
+}
+
+// reap looks at what became of what was published.
+func (l *link) reap() {
+	n := l.flying.reap()
+	if n == 0 {
+		return
+	}
+	if l.out.refused(n) == n {
+		l.log.Warn("readings are refused: the queue for the cloud is full, and when_full is \"reject\"")
+	}
 }
 
 // ended waits for the client's goroutines.

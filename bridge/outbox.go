@@ -3,6 +3,7 @@
 package bridge
 
 import (
+	"slices"
 	"sync"
 
 	"edged/mqtt"
@@ -12,6 +13,7 @@ import (
 type item struct {
 	mqtt.Message
 	data  bool          // a reading: may be given up
+	keep  bool          // told again where the broker refuses it because a queue is full, as what replaces others is
 	only  string        // an older item with the same text here is replaced; "": none
 	event Event         // instead of a message, where it has a code
 	done  chan struct{} // closed once the broker has the message or it was given up; nil: nobody waits
@@ -125,6 +127,26 @@ func (o *outbox) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.data
+}
+
+// renew puts states at the end, but those of which a newer one waits.
+func (o *outbox) renew(states []item) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, i := range states {
+		if i.only == "" || !slices.ContainsFunc(o.items, func(x item) bool { return x.only == i.only }) {
+			o.items = append(o.items, i)
+		}
+	}
+	o.stir()
+}
+
+// refused counts readings that the broker did not take, and returns how many were given up with them.
+func (o *outbox) refused(n uint64) uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.given += n
+	return o.given
 }
 
 // givenUp returns how many readings were.

@@ -74,6 +74,7 @@ type Broker struct {
 	shedding  sync.Mutex     // held by who does so; nobody waits for it
 	evicting  sync.Mutex     // the same
 	starving  atomic.Bool    // some session waits for memory
+	wall      wall
 	counters  statistics.Counters
 	sys       sys
 	refused   refusals
@@ -159,9 +160,11 @@ func (b *Broker) restore(rec *session.Restorer) {
 	var crashed []*session.Session
 	for _, x := range all {
 		s := x.Session
-		if s.QueueLimit = b.limits().SessionQueue; b.client(s).Inside() {
-			s.QueueLimit = b.limits().Journal // its own bound comes with its identity: until then nothing is given up
+		q := session.Queue{Size: b.limits().SessionQueue}
+		if b.client(s).Inside() { // its own bound comes with its identity: until then nothing is given up
+			q = session.Queue{Size: b.limits().Journal, WhenFull: session.Reject}
 		}
+		s.SetQueue(q)
 		b.sessions[s.ID] = s
 		s.Weigh()
 		for _, sub := range s.Subscriptions() {

@@ -36,6 +36,9 @@ type User = authority.User
 // Identity is an in-process client.
 type Identity = authority.Identity
 
+// Queue is how much an in-process client's session may be owed.
+type Queue = authority.Queue
+
 // Durability says when the publisher of a QoS 1 or 2 message gets its acknowledgement.
 type Durability string
 

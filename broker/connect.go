@@ -133,7 +133,7 @@ func (c *conn) begin(p *wire.ConnectPacket, ack *wire.ConnackPacket) {
 	s.Lock()
 	defer s.Unlock()
 	s.Version, s.Expiry, s.Will = p.Level, expiry, newWill(p.Will, c.who.User())
-	s.QueueLimit = b.queueLimit(c.who.SessionQueue())
+	s.SetQueue(b.queue(c.who))
 	b.counters.Connect()
 	s.Attach(c, session.Window(p.ReceiveMaximum))
 	c.standing.Store(s)

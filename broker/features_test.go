@@ -50,7 +50,7 @@ func TestIdentity(t *testing.T) {
 		c.connect(wire.ConnectPacket{Level: 5, Clean: clean, ClientID: id.ClientID, SessionExpiry: 100})
 		return c
 	}
-	id := broker.Identity{ClientID: "edged-dev-air", Publish: []string{"dev/air/#"}, Subscribe: []string{"dev/air/set"}, SessionQueue: 1 << 20}
+	id := broker.Identity{ClientID: "edged-dev-air", Publish: []string{"dev/air/#"}, Subscribe: []string{"dev/air/set"}, Queue: broker.Queue{Size: 1 << 20}}
 	dev := dial(id, true)
 	for filter, want := range map[string]byte{"dev/air/set": 1, "dev/+/set": 1, "#": 1, "dev/water/set": wire.NotAuthorized, "x/#": wire.NotAuthorized} {
 		if got := dev.subscribe(1, 1, filter); got[0] != want {

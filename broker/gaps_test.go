@@ -95,7 +95,7 @@ func TestGapsAreTold(t *testing.T) {
 func TestLongQueueOfAnInsideSessionOutlivesAStart(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(s *site) { s.cfg.Limits.SessionQueue = 1 << 20 })
-	id := broker.Identity{ClientID: "edged-long", Subscribe: []string{"#"}, SessionQueue: 8 << 20}
+	id := broker.Identity{ClientID: "edged-long", Subscribe: []string{"#"}, Queue: broker.Queue{Size: 8 << 20}}
 	dial := func(present bool) *peer {
 		nc, err := s.Dial(id)
 		if err != nil {

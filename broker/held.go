@@ -24,7 +24,13 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 	case wire.Subscribe, wire.Unsubscribe:
 		return c.holdBriefly(ctx)
 	case wire.Publish:
-		if h&6 == 0 || c.waited || journal.Crowded() && !c.needsDisk(s, h, body) {
+		if h&6 == 0 {
+			return nil
+		}
+		if f := c.holdForQueues(ctx, h, body); f != nil {
+			return f
+		}
+		if c.waited || c.b.jammed() && !c.needsDisk(s, h, body) || c.willBeRefused(h, body) {
 			return nil
 		}
 	default:
@@ -32,6 +38,9 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 	}
 	c.waited = true
 	if f := c.heldBy(ctx, journal.Wait); f != nil {
+		return f
+	}
+	if f := c.heldBy(ctx, c.b.wall.wait); f != nil {
 		return f
 	}
 	for c.crowded() {

@@ -30,6 +30,7 @@ func (b *Broker) maintain(ctx context.Context) {
 		case <-b.trim:
 			b.contain("the journal's upkeep", b.shorten)
 		case now := <-tick.C:
+			b.contain("telling what was given up", func() { b.tellGaps() })
 			if !b.journal.Writable() {
 				continue
 			}
@@ -85,6 +86,9 @@ func (b *Broker) shorten() {
 	limit := max(int(b.limits().Journal/journal.SegmentSize), 2)
 	for {
 		first, n := b.journal.First()
+		if n <= limit {
+			b.wall.set(nil)
+		}
 		// A disk that fails takes nothing, so what is written again here would only wait. A full one gets room by this.
 		if n <= 1 || b.alarms.raised("E602") && n <= limit {
 			return
@@ -122,8 +126,15 @@ func (b *Broker) pinned(gen uint64, n int, force bool) bool {
 		}
 		b.counters.Hit(statistics.Journal)
 		s.Lock()
-		s.GiveUpSegment(gen)
+		rejects := s.Queue.WhenFull == session.Reject
+		if !rejects {
+			s.GiveUpSegment(gen)
+		}
 		s.Unlock()
+		if rejects {
+			b.wall.set(s)
+			return true
+		}
 	}
 	for _, s := range all {
 		s.Lock()

@@ -94,7 +94,9 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 		}
 		return nil
 	}
+	c.scratch.refusable = m.QoS > 0 && c.version == 5
 	pos := b.publish(c.scratch, &m.Message, m.Topic, s, 0)
+	c.scratch.refusable = false
 	if m.QoS > 0 {
 		var p [8]byte
 		c.acknowledgeAfter(&c.scratch.round, pos, c.scratch.parked.message, wire.AppendAck(p[:0], wire.Puback, m.ID, c.scratch.outcome(), c.version))
@@ -133,7 +135,13 @@ func (c *conn) onPublish2(s *session.Session, m *wire.Inbound, refused byte) *wi
 		c.answer(wire.Pubrec, m.ID, 0, 0)
 		return nil
 	}
+	c.scratch.refusable = c.version == 5
 	pos := c.b.publish(c.scratch, &m.Message, m.Topic, s, id)
+	if c.scratch.refusable = false; c.scratch.refused && id == 0 { // this PUBREC ends it
+		s.Lock()
+		s.ReleaseInbound(m.ID)
+		s.Unlock()
+	}
 	c.answer(wire.Pubrec, m.ID, c.scratch.outcome(), pos)
 	return nil
 }

@@ -245,7 +245,7 @@ func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
 func (c *conn) mustWait(h byte, body []byte) bool {
 	switch kind := h >> 4; {
 	case kind == wire.Publish && h&6 != 0:
-		return c.crowded() || c.b.journal.Crowded() && c.needsDisk(c.standing.Load(), h, body)
+		return c.crowded() || c.b.jammed() && c.needsDisk(c.standing.Load(), h, body) || c.queueFor(h, body) != nil
 	case kind == wire.Subscribe, kind == wire.Unsubscribe:
 		return c.b.journal.Pending() > maxPending || c.b.crowdedSessions()
 	}

@@ -28,11 +28,17 @@ type publication struct {
 	parked parked
 	body   []byte
 	nobody bool // the message had no subscriber
+
+	refusable bool // it may be refused because a session is full
+	refused   bool // and was
 }
 
 // outcome is the reason code of the acknowledgement in MQTT 5.
 func (p *publication) outcome() byte {
-	if p.nobody {
+	switch {
+	case p.refused:
+		return wire.QuotaExceeded
+	case p.nobody:
 		return wire.NoSubscribers
 	}
 	return wire.Success
@@ -67,6 +73,9 @@ func (b *Broker) publish(p *publication, m *wire.Message, topic []byte, from *se
 	}
 	p.lock(targets, m.QoS, from, origin)
 	defer p.unlock()
+	if p.refused = p.refusable && b.rejects(m, targets, from); p.refused {
+		return 0
+	}
 	pos = b.keep(p, m, targets, from, origin, id, route.Version)
 	p.hand(m, targets, pos)
 	p.unlock()

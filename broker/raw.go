@@ -110,3 +110,14 @@ func epollNow(epoll uintptr, events []unix.EpollEvent) int {
 	}
 	return int(n)
 }
+
+// HungUp tells whether the peer has closed its end, although what it said before may not be read yet.
+func (s *rawSocket) HungUp() bool {
+	gone := false
+	err := s.raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(p, 0)
+		gone = err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone || err != nil
+}

@@ -5,6 +5,7 @@ package broker
 import (
 	"fmt"
 
+	"edged/broker/authority"
 	"edged/broker/retained"
 	"edged/broker/session"
 	"edged/mqtt/wire"
@@ -56,7 +57,7 @@ func (b *Broker) review(p *publication, s *session.Session) {
 	}
 	who := b.client(s)
 	s.Lock()
-	s.QueueLimit = b.queueLimit(who.SessionQueue())
+	s.SetQueue(b.queue(who))
 	c, _ := s.Sink().(*conn)
 	s.Unlock()
 	switch {
@@ -77,10 +78,11 @@ func (b *Broker) fence(r *session.Round, c *conn, reason byte) {
 	c.closeAfter(r, c.farewell(reason, ""))
 }
 
-// queueLimit is how much may be owed to a session of which its client's identity says own, 0 for nothing.
-func (b *Broker) queueLimit(own int64) int64 {
-	if own > 0 {
-		return own
+// queue is how much may be owed to a client's session.
+func (b *Broker) queue(who authority.Client) session.Queue {
+	q := session.Queue(who.Queue())
+	if q.Size == 0 {
+		q.Size = b.limits().SessionQueue
 	}
-	return b.limits().SessionQueue
+	return q
 }

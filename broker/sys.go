@@ -156,12 +156,12 @@ func (b *Broker) gauges() statistics.Gauges {
 		}
 		g.Owed += owed.Messages
 		g.OwedBytes += owed.Bytes
-		if owed.Dropped > 0 {
-			g.Drops = append(g.Drops, statistics.Drop{ClientID: s.ID, Dropped: owed.Dropped})
+		if owed.Dropped > 0 || owed.Refused > 0 {
+			g.Drops = append(g.Drops, statistics.Drop{ClientID: s.ID, Dropped: owed.Dropped, Refused: owed.Refused})
 		}
 	}
 	slices.SortFunc(g.Drops, func(x, y statistics.Drop) int {
-		return cmp.Or(cmp.Compare(y.Dropped, x.Dropped), cmp.Compare(x.ClientID, y.ClientID))
+		return cmp.Or(cmp.Compare(y.Dropped+y.Refused, x.Dropped+x.Refused), cmp.Compare(x.ClientID, y.ClientID))
 	})
 	g.Drops = g.Drops[:min(len(g.Drops), statistics.MaxDrops)]
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

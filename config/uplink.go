@@ -58,7 +58,7 @@ func queueFields(c *uplink.Config) []field {
 	return []field{
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
 		{"age", nil},
-		{"when_full", choice(&c.WhenFull, []string{"drop-oldest"}, "reject", "conflate")},
+		{"when_full", choice(&c.WhenFull, []string{"drop-oldest", "reject"}, "conflate")},
 		{"order", nil},
 	}
 }

@@ -34,7 +34,7 @@ type Config struct {
 	QoS         byte          // highest towards the cloud
 	Inflight    int           // messages on their way to the cloud
 	QueueSize   int64         // bytes that may wait for the cloud
-	WhenFull    string        // what the broker does beyond: "drop-oldest"
+	WhenFull    string        // what the broker does beyond: "drop-oldest" or "reject"
 }
 
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".

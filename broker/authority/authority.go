@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // insideMark begins the user names of in-process clients. No name that the configuration can give begins so, or with a
@@ -31,7 +32,15 @@ const ownPrefix = "edged-"
 type Identity struct {
 	ClientID           string // "": any
 	Publish, Subscribe []string
-	SessionQueue       int64 // bytes that may be owed to its session; 0: as the broker's limits say
+	Queue              Queue // of its session
+}
+
+// Queue is how much an in-process client's session may be owed, and what becomes of what is beyond.
+type Queue struct {
+	Size     int64         // bytes; 0: as the broker's limits say
+	Age      time.Duration // 0: without bound
+	WhenFull string        // "drop-oldest", also for want of space on the disk, or "reject"; "": as the broker's limits say
+	Reserved []string      // filters of topics for which a share of the queue is kept
 }
 
 // somebody has rights, of which there are none while they are nil.
@@ -83,7 +92,7 @@ func New() *Authority {
 func (a *Authority) Admit(id Identity) Client {
 	r := &rights{
 		publish: plain(id.Publish), subscribe: plain(id.Subscribe), ids: []string{id.ClientID},
-		inside: true, queue: id.SessionQueue,
+		inside: true, queue: id.Queue,
 	}
 	if id.ClientID == "" {
 		r.ids[0] = "*"

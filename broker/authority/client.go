@@ -34,12 +34,12 @@ func (c Client) Inside() bool {
 	return r != nil && r.inside
 }
 
-// SessionQueue is how many bytes may be owed to its session; 0: as the broker's limits say.
-func (c Client) SessionQueue() int64 {
+// Queue is how much may be owed to its session; a size of 0: as the broker's limits say.
+func (c Client) Queue() Queue {
 	if r := c.rights(); r != nil {
 		return r.queue
 	}
-	return 0
+	return Queue{}
 }
 
 // MayStay tells whether there is such a client today: its user is known, may use the client identifier, and what it has
@@ -121,7 +121,7 @@ type rights struct {
 	ids                []string // client identifiers, of which the last character may be *
 	reserved           []string // of these, those that are others'
 	publish, subscribe []right
-	queue              int64
+	queue              Queue
 	secret             *secret  // nil: no password
 	subject            *subject // nil: no certificate
 }

@@ -11,7 +11,7 @@ import (
 // Gap is what a session was owed and will not get.
 type Gap struct {
 	ClientID string
-	Reason   string // "queue": more was owed than its session may be; "journal": the log was full
+	Reason   string // "queue": more was owed than its session may be; "journal": the log was full; "reject": refused
 	Messages uint64
 	Bytes    int64 // of those that could be read, roughly
 	Topics   []GapTopic
@@ -67,6 +67,11 @@ func (s *Session) giveUpFor(reason string, to uint64) {
 func (s *Session) Given() (gaps []Gap, all bool) {
 	for {
 		s.Lock()
+		if s.refusal.Messages > 0 {
+			gap := s.refusal
+			gap.ClientID, gap.Reason, s.refusal = s.ID, Reject, Gap{}
+			gaps = append(gaps, gap)
+		}
 		if len(s.given) == 0 {
 			s.Unlock()
 			return gaps, true

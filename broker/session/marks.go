@@ -43,6 +43,7 @@ func (s *Session) thin() {
 
 // dropMarks forgets the marks of what is settled.
 func (s *Session) dropMarks() {
+	defer s.roomAgain()
 	s.dropCarried()
 	if s.tail >= s.head {
 		s.marks, s.spacing = nil, markEvery
@@ -104,21 +105,4 @@ func (s *Session) Recorded() uint64 { return s.record.Gen() }
 // GiveUpSegment gives up what is owed from the segments up to gen, and no less than that.
 func (s *Session) GiveUpSegment(gen uint64) {
 	s.giveUpFor("journal", s.firstBeyond(gen))
-}
-
-// bound gives up the oldest while more is owed than may be.
-func (s *Session) bound() {
-	for s.QueueLimit > 0 && len(s.marks) > 0 {
-		if owed, _ := s.estimate(); owed <= uint64(s.QueueLimit) {
-			return
-		}
-		to := s.tail + max((s.head-s.tail)/16, 1)
-		if len(s.marks) > 1 {
-			to = s.marks[1].n
-		}
-		before := s.tail
-		if s.giveUpFor("queue", max(to, s.tail+1)); s.tail == before {
-			return // nothing of it is written
-		}
-	}
 }

@@ -97,7 +97,7 @@ func (k *sink) AfterCommit()       {}
 
 func fresh(w *world, num uint32) *session.Session {
 	s := session.New(w.env, "c", "u", uint64(num), num)
-	s.QueueLimit = 1 << 30
+	s.Queue.Size = 1 << 30
 	s.Expiry = 100
 	return s
 }

@@ -15,6 +15,7 @@ package session
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/broker/journal"
@@ -58,9 +59,11 @@ type Env struct {
 	Feeding chan struct{}
 	// Dropped is told of each message that a session gives up or loses.
 	Dropped func(messages uint64)
-	Memory  Budget // of what waits: queues, and what the connections hold
-	State   Budget // of the sessions themselves
-	Lot     *Lot   // where messages wait for acknowledgements before they are written; nil: each is written at once
+	// Rejecting is set once some session's queue rejects.
+	Rejecting atomic.Bool
+	Memory    Budget // of what waits: queues, and what the connections hold
+	State     Budget // of the sessions themselves
+	Lot       *Lot   // where messages wait for acknowledgements before they are written; nil: each is written at once
 }
 
 // Subscription is what a client subscribed to; Filter is as the client wrote it, with $share/GROUP/.
@@ -87,11 +90,11 @@ type Session struct {
 
 	mu sync.Mutex
 
-	Version    byte   // of the protocol that its client speaks
-	Expiry     uint32 // seconds that it outlives its connection
-	Left       int64  // Unix milliseconds of the end of its last connection
-	Will       *Will
-	QueueLimit int64 // bytes that may be owed to it
+	Version byte   // of the protocol that its client speaks
+	Expiry  uint32 // seconds that it outlives its connection
+	Left    int64  // Unix milliseconds of the end of its last connection
+	Will    *Will
+	Queue   Queue // set by SetQueue
 
 	subs       map[string]Subscription
 	subsBytes  int
@@ -123,6 +126,11 @@ type Session struct {
 	last    journal.Pos // of the record of the latest number
 	dropped uint64
 	weight  int // as the budget knows
+
+	refused uint64
+	refusal Gap           // what of it was not told
+	walled  bool          // the log takes no more because of it
+	room    chan struct{} // closed when there is some; nil: nobody waits
 }
 
 // New returns a session without a connection. num names a persistent session in the journal and is never used again;
@@ -194,6 +202,7 @@ func (s *Session) End() {
 	}
 	s.forgetParked()
 	s.tail, s.marks, s.carried = s.head, nil, nil
+	s.roomAgain()
 	s.Weigh()
 }
 
@@ -232,11 +241,12 @@ type Status struct {
 	Bytes     int64     // of these, roughly
 	Oldest    time.Time // when the oldest of these was published, roughly; zero without any
 	Dropped   uint64    // given up or lost so far
+	Refused   uint64    // not taken because the queue was full, so that their publishers know
 }
 
 // Status tells what the session is owed.
 func (s *Session) Status() Status {
-	st := Status{Connected: s.sink != nil, Messages: s.head - s.tail - s.acked.count(), Dropped: s.dropped}
+	st := Status{Connected: s.sink != nil, Messages: s.head - s.tail - s.acked.count(), Dropped: s.dropped, Refused: s.refused}
 	if st.Messages > 0 && len(s.marks) > 0 {
 		bytes, at := s.estimate()
 		st.Bytes, st.Oldest = int64(bytes), time.UnixMilli(at)

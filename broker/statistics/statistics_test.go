@@ -35,7 +35,7 @@ func TestValuesCarryWhatWasCounted(t *testing.T) {
 	g := statistics.Gauges{
 		Version: "1", Uptime: 61*time.Second + time.Millisecond, Sessions: 9, Connected: 6, Maximum: 12, Retained: 2,
 		RetainedBytes: 30, Owed: 5, OwedBytes: 70, Subscriptions: 8, Shared: 3, Journal: 4096,
-		Drops: []statistics.Drop{{"a/#", 4}}, Alarms: map[string]string{"E601": "full"},
+		Drops: []statistics.Drop{{ClientID: "a/#", Dropped: 4}}, Alarms: map[string]string{"E601": "full"},
 	}
 	got := values(&c, &l, &g)
 	for topic, want := range map[string]string{

@@ -33,6 +33,7 @@ type Gauges struct {
 type Drop struct {
 	ClientID string `json:"client_id"`
 	Dropped  uint64 `json:"dropped"`
+	Refused  uint64 `json:"refused,omitempty"` // not taken, so that their publishers know
 }
 
 // MaxDrops is how many sessions [Gauges.Drops] is cut to, those that lost most.

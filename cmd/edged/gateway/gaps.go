@@ -24,6 +24,9 @@ const gapEvery = time.Second
 // unsendable is the reason of a gap that the cloud's limits made.
 const unsendable = "unsendable"
 
+// refused is the reason of one that is not a loss: the publishers know.
+const refused = "reject"
+
 // gapTopics is how many topics one event names.
 const gapTopics = 8
 
@@ -98,11 +101,7 @@ func (g *gaps) run(ctx context.Context, event func(bridge.Event) <-chan struct{}
 // gapEvent says what a session gave up: how many messages, and of each topic how many, with the first and the last seq.
 func gapEvent(x *broker.Gap, now time.Time) bridge.Event {
 	var b strings.Builder
-	why := "because its " + x.Reason + " is full"
-	if x.Reason == unsendable {
-		why = "because the cloud takes none of that size or kind"
-	}
-	fmt.Fprintf(&b, "%d messages (%d bytes) for %s were given up, %s", x.Messages, x.Bytes, x.ClientID, why)
+	fmt.Fprintf(&b, "%d messages (%d bytes) for %s were %s", x.Messages, x.Bytes, x.ClientID, fate(x.Reason))
 	for i, t := range x.Topics {
 		if i == gapTopics {
 			fmt.Fprintf(&b, "; and %d other topics", len(x.Topics)-i)
@@ -115,6 +114,17 @@ func gapEvent(x *broker.Gap, now time.Time) bridge.Event {
 		}
 	}
 	return bridge.Event{Time: now, Code: GivenUp, Level: "warning", Text: b.String()}
+}
+
+// fate is what became of the messages of a gap.
+func fate(reason string) string {
+	switch reason {
+	case unsendable:
+		return "given up, because the cloud takes none of that size or kind"
+	case refused:
+		return "refused, because its queue is full"
+	}
+	return "given up, because its " + reason + " is full"
 }
 
 // seqOf is the seq of a reading.

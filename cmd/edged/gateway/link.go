@@ -25,7 +25,9 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 		return cloudLink{}, nil
 	}
 	publish, subscribe := uplink.Rights(g.id, *cfg)
-	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, SessionQueue: cfg.QueueSize}
+	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, Queue: broker.Queue{
+		Size: cfg.QueueSize, WhenFull: cfg.WhenFull, Reserved: []string{"edged/" + g.id + "/event"},
+	}}
 	u, err := uplink.New(*cfg, uplink.Deps{
 		Gateway: g.id, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
 		Memory:    filepath.Join(g.opts.State, "cloud-addresses.json"),

@@ -44,6 +44,7 @@ type Cloud struct {
 	SessionPresent bool           `json:"session_present"`
 	Backlog        bridge.Backlog `json:"backlog"`
 	Dropped        uint64         `json:"dropped"` // messages given up so far
+	Refused        uint64         `json:"refused"` // messages not taken because the queue was full
 	Reconnects     uint64         `json:"reconnects"`
 	RoundTripMS    float64        `json:"round_trip_ms"`
 	Inflight       int            `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
@@ -130,7 +131,7 @@ func (g *Gateway) cloud() Cloud {
 		if !s.Oldest.IsZero() && s.Messages > 0 {
 			c.Backlog.OldestS = max(time.Since(s.Oldest).Seconds(), 0)
 		}
-		c.Dropped = s.Dropped
+		c.Dropped, c.Refused = s.Dropped, s.Refused
 	}
 	return c
 }
