@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"edged/mqtt"
@@ -242,6 +243,9 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 	case <-s.c.Done():
 		err = s.c.Err()
 		theirs = reach.HungUp(err)
+		if errors.Is(err, syscall.ETIMEDOUT) { // the kernel saw it before the watch did
+			err = fmt.Errorf("%w (%w)", errDead, err)
+		}
 	case err = <-failed:
 	case <-ctx.Done():
 		s.drain(life)

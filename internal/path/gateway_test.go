@@ -22,13 +22,12 @@ const (
 // gateway is a running edged at the near end of a road.
 type gateway struct {
 	*process
-	at     *host
-	dir    string // its configuration, and its state unless that is elsewhere
-	state  string
-	bin    string
-	port   int
-	before []string // a command that the program is run by
-	env    []string
+	at    *host
+	dir   string // its configuration, and its state unless that is elsewhere
+	state string
+	bin   string
+	port  int
+	env   []string
 }
 
 // plain is the configuration of a gateway whose cloud is at the end of the road, with more keys of [uplink].
@@ -84,8 +83,7 @@ func (g *gateway) start(t *testing.T) {
 		closed(t, notify.Close())
 		<-heard
 	})
-	args := append(append([]string{}, g.before...), g.bin, "run", "--config", g.config(), "--state", g.state)
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(g.bin, "run", "--config", g.config(), "--state", g.state)
 	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+socket), g.env...)
 	g.process = g.at.start(t, cmd, nil)
 	select {

@@ -17,6 +17,7 @@ const (
 	topics = 4
 	rate   = 500 // messages a second, of all topics
 	size   = 100 // bytes of a payload
+	window = 20  // messages that the traffic has unacknowledged at most
 )
 
 func topic(i int) string { return fmt.Sprint("plant/p", i) }
@@ -82,7 +83,7 @@ func (f *traffic) connection(ctx context.Context, notes chan<- sent) {
 	}
 	starting, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, _, err := mqtt.Connect(starting, nc, mqtt.NewSession(), mqtt.Config{ClientID: "traffic", Version: 4, Clean: true, KeepAlive: 20 * time.Second, ResponseTimeout: time.Minute})
+	c, _, err := mqtt.Connect(starting, nc, mqtt.NewSession(), mqtt.Config{ClientID: "traffic", Version: 4, Clean: true, Window: window, KeepAlive: 20 * time.Second, ResponseTimeout: time.Minute})
 	if err != nil {
 		return
 	}

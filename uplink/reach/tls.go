@@ -99,7 +99,7 @@ func (d *Dialer) explainTime(t Target, c *x509.Certificate, err error) *Failure 
 		return &Failure{"E301", fmt.Sprintf("the clock is wrong: it says %s, but the certificate of %s is valid from %s; set the clock or let it be synchronised",
 			now.Format("2006-01-02 15:04"), t, day(c.NotBefore)), err}
 	}
-	return &Failure{"E302", fmt.Sprintf("the certificate of %s (%s) expired on %s, and this clock says %s; whoever runs the server must renew it",
+	return &Failure{"E302", fmt.Sprintf("the certificate of %s (%s) expired on %s, and this clock says %s; whoever runs the server must renew it, unless the clock is wrong: then set it",
 		t, c.Subject.CommonName, day(c.NotAfter), day(now)), err}
 }
 

@@ -77,8 +77,15 @@ func (a *Authority) sign(c *x509.Certificate) (cert, key []byte) {
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 }
 
-// Issue returns a certificate for a common name, for localhost and the loopback addresses, and its key, as PEM.
-func (a *Authority) Issue(name string) (cert, key []byte) { return a.sign(template(name)) }
+// Issue returns a certificate for a common name, which is an address too where it is one, for localhost and the loopback
+// addresses, and its key, as PEM.
+func (a *Authority) Issue(name string) (cert, key []byte) {
+	c := template(name)
+	if ip := net.ParseIP(name); ip != nil {
+		c.IPAddresses = append(c.IPAddresses, ip)
+	}
+	return a.sign(c)
+}
 
 // IssueExpired returns one whose time is over.
 func (a *Authority) IssueExpired(name string) (cert, key []byte) {

@@ -14,6 +14,7 @@ import (
 // the past. It keeps the newest time that was believed in a file, so that no later run starts before it.
 type clock struct {
 	file    string
+	latest  time.Time // a clock that says more has leapt; zero: not known
 	started time.Time // carries the monotonic clock
 	floor   atomic.Int64
 	service string       // directory of files that tell of a time service, "/run" on a real system
@@ -21,11 +22,18 @@ type clock struct {
 	belief  atomic.Bool
 }
 
+// lifetime is how long after its build a program may be in use. A clock that says more has leapt ahead (a spoilt
+// battery-backed clock, a typing error); were that kept as the newest time, the right one would never be believed again.
+const lifetime = 15 * 365 * 24 * time.Hour
+
 // newClock reads the newest time that an earlier run saw in the state directory; built is the time of the sources.
 func newClock(state string, built time.Time) *clock {
 	c := &clock{file: filepath.Join(state, "clock"), started: time.Now(), service: "/run"}
+	if built.Unix() > 0 {
+		c.latest = built.Add(lifetime)
+	}
 	floor := built
-	if st, err := os.Stat(c.file); err == nil && st.ModTime().After(floor) {
+	if st, err := os.Stat(c.file); err == nil && st.ModTime().After(floor) && !c.leapt(st.ModTime()) {
 		floor = st.ModTime()
 	}
 	c.floor.Store(floor.Unix())
@@ -38,8 +46,8 @@ func (c *clock) Floor() time.Time { return time.Unix(c.floor.Load(), 0) }
 // Uptime is how long the gateway has run, whatever the wall clock did.
 func (c *clock) Uptime() time.Duration { return time.Since(c.started) }
 
-// Believed says whether the wall clock may be believed: it is not before the floor and, where a time service runs, the
-// kernel reports it synchronised. It is asked for every reading, so it looks only once a second.
+// Believed says whether the wall clock may be believed: it is not before the floor, not years after what
+// this program can live to see and, where a time service runs, the kernel reports it synchronised. It is asked for every reading, so it looks only once a second.
 func (c *clock) Believed() bool {
 	second := int64(time.Since(c.started)/time.Second) + 1
 	if c.looked.Load() != second {
@@ -50,11 +58,15 @@ func (c *clock) Believed() bool {
 }
 
 func (c *clock) look() bool {
-	if time.Now().Unix() < c.floor.Load() {
+	now := time.Now()
+	if now.Unix() < c.floor.Load() || c.leapt(now) {
 		return false
 	}
 	return !c.timeService() || synchronised()
 }
+
+// leapt says whether a time is later than this program can be in use.
+func (c *clock) leapt(t time.Time) bool { return !c.latest.IsZero() && t.After(c.latest) }
 
 // timeService says whether systemd-timesyncd, chrony or ntpd runs here.
 func (c *clock) timeService() bool {

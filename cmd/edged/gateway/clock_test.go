@@ -22,6 +22,9 @@ func TestClockIsNotBelievedBeforeTheNewestKnownTime(t *testing.T) {
 		{"clock before the build", now.Add(time.Hour), time.Time{}, false, false},
 		{"clock before an earlier run", now.Add(-time.Hour), now.Add(time.Hour), false, false},
 		{"clock after an earlier run", now.Add(-time.Hour), now.Add(-time.Minute), false, true},
+		{"clock that leapt ahead", now.Add(-lifetime - time.Hour), time.Time{}, false, false},
+		{"an earlier run's clock leapt ahead", now.Add(-time.Hour), now.Add(lifetime), false, true},
+		{"a build of unknown time", time.Unix(0, 0), time.Time{}, false, true},
 		{"with a time service the kernel decides", now.Add(-time.Hour), time.Time{}, true, synchronised()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
