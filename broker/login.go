@@ -11,6 +11,15 @@ import (
 	"edged/mqtt/wire"
 )
 
+// ErrCredentials is of a user name or password that is wrong.
+var ErrCredentials = authority.ErrCredentials
+
+// Login tells who a user is by its name and password, for who asks for both without MQTT. It waits as a CONNECT from that
+// address would, and ends with ctx. The error wraps ErrCredentials, or says why it could not be found out.
+func (b *Broker) Login(ctx context.Context, address, user string, password []byte) (authority.Client, error) {
+	return b.auth.ByPassword(ctx, authority.Credentials{Address: address, HasUsername: true, Username: user, HasPassword: true, Password: password})
+}
+
 // certified is a connection whose peer has shown a certificate; it returns nil unless that is verified.
 type certified interface{ PeerCertificate() *x509.Certificate }
 

@@ -46,18 +46,35 @@ type Status struct {
 	Sessions     int // of them and of those who may come back, in-process ones too
 	Retained     int
 	Dropped      uint64 // messages that sessions gave up or lost
+	Connections  uint64 // that came in
 	Refused      uint64 // PUBLISHes without a right (E402), and messages that found no room to be retained
 	Commands     uint64 // retained commands refused (E406)
 	Logins       uint64 // clients that were not let in (E403)
 	JournalBytes int64
-	Alarms       map[string]string // text by code: E601, E602, E603
-	Limits       map[string]uint64 // how often each limit was reached, by its key in [broker.limits] or a name of the same form
+
+	RetainedBytes  int
+	Memory         int64   // that clients make the broker hold, of Limits.Memory
+	Received, Sent Traffic // from and to clients
+	JournalWritten uint64  // bytes written to the journal's files since the start
+
+	Alarms map[string]string // text by code: E601, E602, E603
+	Limits map[string]uint64 // how often each limit was reached, by its key in [broker.limits] or a name of the same form
+}
+
+// Traffic is what went in one direction.
+type Traffic struct {
+	Messages uint64 // PUBLISH packets
+	Bytes    uint64 // of everything
 }
 
 // Status tells how the broker is.
 func (b *Broker) Status() Status {
 	st := Status{Dropped: b.counters.Drops(), Limits: b.counters.Hits(), JournalBytes: b.journal.Bytes(), Alarms: map[string]string{}}
-	st.Retained, _ = b.retained.Count()
+	st.Retained, st.RetainedBytes = b.retained.Count()
+	st.Memory, st.Connections = b.memoryInUse(), b.counters.Sockets()
+	in, out := b.counters.Traffic()
+	st.Received, st.Sent = Traffic{in.Publishes, in.Bytes}, Traffic{out.Publishes, out.Bytes}
+	st.JournalWritten = b.journal.Written()
 	b.mu.Lock()
 	for _, l := range b.listeners {
 		st.Listeners = append(st.Listeners, l.String())

@@ -7,6 +7,7 @@ package config
 import (
 	"edged/bridge"
 	"edged/broker"
+	"edged/console"
 	"edged/devices"
 	"edged/uplink"
 )
@@ -15,6 +16,7 @@ import (
 type Config struct {
 	Gateway Gateway
 	Broker  broker.Config
+	Console console.Config
 	Uplink  *uplink.Config  // nil: no cloud
 	Devices []bridge.Config // in the order of the files, the disabled ones too
 	Files   []string        // that were read
@@ -90,7 +92,7 @@ func build(sources []*source) (*Config, error) {
 // assemble reads all keys of the files; what has a problem keeps its default.
 func assemble(sources []*source) (*Config, Problems) {
 	c := &check{told: map[string]bool{}, drivers: map[string]*devices.Driver{}}
-	cfg := &Config{Broker: broker.Defaults(), userPasswords: map[string]Secret{}}
+	cfg := &Config{Broker: broker.Defaults(), Console: console.Defaults(), userPasswords: map[string]Secret{}}
 	root := &node{src: &source{}}
 	for _, src := range sources {
 		c.merge(root, src.root, "")
@@ -121,6 +123,7 @@ func topFields(cfg *Config) []field {
 				up.ProxySecret = cfg.proxy.Read
 			}
 		}},
+		{"console", func(v value) { v.table("[console]", consoleFields(&cfg.Console)) }},
 		{"device", func(v value) { v.devices(&cfg.Devices) }},
-	}, later("console", "bus")...)
+	}, later("bus")...)
 }

@@ -19,6 +19,7 @@ import (
 
 	"edged/bridge"
 	"edged/broker"
+	"edged/console"
 	"edged/uplink"
 )
 
@@ -62,7 +63,7 @@ func elsewhere(t *testing.T, text string) string {
 	for name, content := range map[string][]byte{
 		"secrets/cloud": []byte("secret\n"), "cloud/ca.pem": certificate, "cloud/device.pem": certificate,
 		"cloud/device.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		"secrets/nodered":  []byte("secret\n"), "tls/cert.pem": certificate, "tls/clients.pem": certificate,
+		"secrets/nodered":  []byte("secret\n"), "secrets/prometheus": []byte("secret\n"), "tls/cert.pem": certificate, "tls/clients.pem": certificate,
 		"tls/key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
 	} {
 		name = filepath.Join(dir, name)
@@ -107,6 +108,9 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("[uplink] is %+v, the defaults are %+v", got, want)
 	}
+	if cfg.Console != console.Defaults() {
+		t.Errorf("[console] is %+v, the defaults are %+v", cfg.Console, console.Defaults())
+	}
 	d, device := cfg.Devices[0], bridge.Defaults()
 	if d.KeepAlive != device.KeepAlive || d.Publish != device.Publish || d.Retain != device.Retain || d.Disabled != device.Disabled {
 		t.Errorf("[device.air] is %+v, the defaults are %+v", d, device)
@@ -118,7 +122,7 @@ func accepted() map[string][]string {
 	tables := map[string][]field{
 		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}, nil), "broker.limits": limitFields(&broker.Limits{}),
 		"broker.tls": tlsFields(&broker.TLS{}), "broker.ws": wsFields(&broker.WS{}), "broker.user.NAME": userFields(&broker.User{}, &Secret{}),
-		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}),
+		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}), "console": consoleFields(&console.Config{}),
 		"device.NAME": deviceFields(&bridge.Config{}, nil), "device.NAME.reading.READING": readingFields(&bridge.Reading{}),
 	}
 	keys := map[string][]string{}

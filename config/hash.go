@@ -19,7 +19,7 @@ func (cfg *Config) hash() string {
 	}
 	view := map[string]any{
 		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": cfg.brokerView(),
-		"devices": devices, "password": cfg.password.reference(), "proxy": cfg.proxy.reference(),
+		"console": plainFields(reflect.ValueOf(cfg.Console)), "devices": devices, "password": cfg.password.reference(), "proxy": cfg.proxy.reference(),
 	}
 	if cfg.Uplink != nil {
 		view["uplink"] = plainFields(reflect.ValueOf(*cfg.Uplink))

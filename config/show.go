@@ -24,7 +24,7 @@ func (t table) put(key string, value any, absent bool) {
 // Show writes the effective configuration as TOML, defaults included, with *** for the hash of a password. References to
 // secrets stay.
 func (cfg *Config) Show() (string, error) {
-	all := table{"gateway": cfg.showGateway(), "broker": cfg.showBroker()}
+	all := table{"gateway": cfg.showGateway(), "broker": cfg.showBroker(), "console": table{"listen": cfg.Console.Listen}}
 	if cfg.Uplink != nil {
 		all["uplink"] = cfg.showUplink()
 	}

@@ -22,6 +22,8 @@ func (c *check) validate(cfg *Config, root *node) {
 		top.part(*cfg.Uplink, "uplink")
 		top.queue(cfg)
 	}
+	top.part(cfg.Console, "console")
+	top.console(cfg)
 	for _, d := range cfg.Devices {
 		top.part(d, "device", d.Name)
 	}

@@ -107,6 +107,12 @@ func (a *Authority) account(w *world, c *Credentials) (who Client, ok bool) {
 	return Client{who: s}, s != nil
 }
 
+// ByPassword tells whose the user name and the password are, and waits as Login does. The client has no identifier, so
+// that rights with {client_id} are none of its rights.
+func (a *Authority) ByPassword(ctx context.Context, c Credentials) (Client, error) {
+	return a.byPassword(ctx, a.world.Load(), &c)
+}
+
 // byPassword holds a password against the user's. One that is known to be right costs little and waits for nobody; else
 // the login waits for its turn among those of its address, and for its turn among those of all addresses: one hash at a
 // time is computed, so that memory stays bounded.

@@ -68,6 +68,7 @@ type Journal struct {
 
 	durable atomic.Uint64 // Pos
 	oldest  atomic.Uint64 // first, for readers
+	written atomic.Uint64 // bytes
 	work    chan struct{} // holds one: there is something to do for Run
 
 	mu      sync.Mutex

@@ -25,7 +25,7 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err)
 	}
-	j.dir = dir
+	j.dir = counted{dir, &j.written}
 	names, err := dir.Names()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err), dir.Close())

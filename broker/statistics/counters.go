@@ -56,6 +56,12 @@ func (c *Counters) Received(t *Traffic) { c.received.add(t) }
 // Sent counts t, which went to clients, and empties it.
 func (c *Counters) Sent(t *Traffic) { c.sent.add(t) }
 
+// Traffic is what has come from clients and gone to them.
+func (c *Counters) Traffic() (received, sent Traffic) { return c.received.load(), c.sent.load() }
+
+// Sockets is how many connections came in.
+func (c *Counters) Sockets() uint64 { return c.sockets.Load() }
+
 // Socket counts a connection that came in.
 func (c *Counters) Socket() { c.sockets.Add(1) }
 

@@ -35,7 +35,7 @@ func treeMap() map[string]entry {
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
 		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
 		"config": {
-			ours: []string{"bridge", "broker", "broker/listener", "uplink", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
+			ours: []string{"bridge", "broker", "broker/listener", "console", "uplink", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
 			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
 		},
 		"devices": {
@@ -94,6 +94,14 @@ func treeMap() map[string]entry {
 		"uplink/reach": {
 			third: []string{websockets},
 			why:   "how a connection comes about is told without knowing what is spoken on it, so that a command can tell it too",
+		},
+		"console": {
+			ours: []string{"console/metrics"},
+			why:  "it shows what it is given, through functions that the program hands to it, and reaches no part itself",
+		},
+		"console/metrics": {
+			third: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
+			why:   "figures in, text out; the only place that knows Prometheus",
 		},
 		"systemd": {
 			third: []string{"github.com/coreos/go-systemd/v22/daemon"},

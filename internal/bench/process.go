@@ -93,7 +93,7 @@ func startGateway(o options, dir, tables string) (_ *gateway, err error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "edged.toml")
-	text := fmt.Sprintf("[gateway]\nid = \"bench\"\n[broker]\nlisten = [\"127.0.0.1:%d\"]\n%s", port, tables)
+	text := fmt.Sprintf("[gateway]\nid = \"bench\"\n[console]\nlisten = \"\"\n[broker]\nlisten = [\"127.0.0.1:%d\"]\n%s", port, tables)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

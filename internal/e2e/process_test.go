@@ -179,6 +179,9 @@ func (g gateway) launch(t *testing.T) *edged {
 func (e *edged) write(t *testing.T, config string) {
 	t.Helper()
 	text := fmt.Sprintf("[broker]\nlisten = [\"127.0.0.1:%d\"]\n%s", e.port, config)
+	if !strings.Contains(config, "[console]") { // its port would be that of every gateway
+		text = "[console]\nlisten = \"\"\n" + text
+	}
 	if err := os.WriteFile(e.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func start(t *testing.T, limits string, descriptors uint64) *target {
 	dir := t.TempDir()
 	e := &target{addr: freeAddr(t), log: &journal{}, done: make(chan struct{})}
 	config := filepath.Join(dir, "edged.toml")
-	text := fmt.Sprintf("[broker]\nlisten = [%q]\n[broker.limits]\n%s", e.addr, limits)
+	text := fmt.Sprintf("[console]\nlisten = \"\"\n[broker]\nlisten = [%q]\n[broker.limits]\n%s", e.addr, limits)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (d *demo) configuration() (*config.Config, error) {
 		d.wires = append(d.wires, w)
 		ports = append(ports, w.pty.Name)
 	}
-	head := fmt.Sprintf("[gateway]\nid = \"demo\"\n[broker]\nlisten = [\"127.0.0.1:%d\"]\n[uplink]\nurl = \"mqtt://%s\"\n", d.brokerPort(), d.link.address())
+	head := fmt.Sprintf("[gateway]\nid = \"demo\"\n[console]\nlisten = \"\"\n[broker]\nlisten = [\"127.0.0.1:%d\"]\n[uplink]\nurl = \"mqtt://%s\"\n", d.brokerPort(), d.link.address())
 	return config.Parse("demo.toml", head+fmt.Sprintf(deviceTables, ports...))
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/bridge"
@@ -53,6 +54,7 @@ type Gateway struct {
 	machine machine
 	gaps    *gaps
 	facts   facts
+	phase   atomic.Int32         // a phase
 	reloads chan chan<- Reloaded // to Run; whoever asks waits until it takes the order
 
 	mu        sync.Mutex // over what a reload changes
@@ -60,6 +62,7 @@ type Gateway struct {
 	rejected  error // why cfg is not the newest that was written; nil: it is
 	members   []*member
 	cloudLink cloudLink
+	web       web
 }
 
 // New opens the journal and makes every part; nothing runs and nobody can connect yet. An error that wraps

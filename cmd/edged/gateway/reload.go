@@ -111,6 +111,12 @@ func (g *Gateway) change(ctx context.Context, cfg *config.Config, r *Reloaded) e
 		g.changeLink(ctx, link)
 		r.Changed = append(r.Changed, "uplink")
 	}
+	if cfg.Console != before.Console {
+		r.Changed = append(r.Changed, "console")
+	}
+	if cfg.Console != before.Console || !cfg.Console.Local() { // certificates are read again
+		g.changeWeb()
+	}
 	g.applyFleet(ctx, plan)
 	for _, name := range append(plan.changed, plan.removed...) {
 		r.Changed = append(r.Changed, "device."+name)

@@ -18,6 +18,7 @@ const (
 	stopUplink  = 1500 * time.Millisecond
 	stopOwn     = 500 * time.Millisecond
 	stopBroker  = 1 * time.Second
+	stopWeb     = 500 * time.Millisecond
 )
 
 // keepTime is how often the newest believed time is kept.
@@ -55,6 +56,7 @@ func (p *part) end(d time.Duration, log *slog.Logger) {
 // Run serves until ctx ends, then stops every part in order, within 5 s. It first corrects what a crash left behind,
 // then opens the listeners; an error that wraps broker.ErrAddressInUse means that one of them is taken (E401).
 func (g *Gateway) Run(ctx context.Context) error {
+	defer g.endWeb()
 	serving := launch("broker", g.broker.Run)
 	defer serving.end(stopBroker, g.log)
 	defer keepSmall(g.cfg.Broker.Limits.Memory).end()
@@ -66,6 +68,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.broker.Listen(ctx); err != nil {
 		return err
 	}
+	g.phase.Store(int32(accepting))
+	g.startWeb()
 	if control := g.startControl(); control != nil {
 		defer control.end(stopOwn, g.log)
 	}
@@ -90,6 +94,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			g.log.Info("stopping")
+			g.phase.Store(int32(stopping))
 			return nil
 		case <-serving.done:
 			return serving.err

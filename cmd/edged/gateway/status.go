@@ -21,6 +21,7 @@ type Status struct {
 	Problems []Problem        `json:"problems"`
 	Cloud    Cloud            `json:"cloud"`
 	Broker   Broker           `json:"broker"`
+	Console  Console          `json:"console"`
 	Clock    bridge.ClockInfo `json:"clock"`
 	Devices  []bridge.Status  `json:"devices"`
 }
@@ -58,6 +59,11 @@ type Broker struct {
 	Retained  int      `json:"retained"`
 }
 
+// Console is where the gateway answers over HTTP.
+type Console struct {
+	URL string `json:"url"` // "": nowhere
+}
+
 const (
 	rejectedCode = "config-rejected"
 	rejectedText = "the configuration has faults; the last good one is in use"
@@ -84,6 +90,9 @@ func (g *Gateway) Status() Status {
 	if !s.Clock.Believed {
 		s.Problems = append(s.Problems, Problem{Code: "E301", Level: "warning", Text: "the clock is not set", Do: "give the gateway a time server or a battery-backed clock"})
 	}
+	var noConsole []Problem
+	s.Console, noConsole = g.webStatus()
+	s.Problems = append(s.Problems, noConsole...)
 	for _, d := range g.bridges() {
 		st := d.Status()
 		s.Devices = append(s.Devices, st)

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"edged/console/metrics"
+	"edged/uplink"
+)
+
+// figures are what /metrics tells.
+func (g *Gateway) figures() metrics.Figures {
+	s, b := g.Status(), g.broker.Status()
+	cfg, rejected := g.config()
+	f := metrics.Figures{
+		Gateway: g.id, Version: g.opts.Version, Uptime: g.clock.Uptime(), Ready: len(g.unready()) == 0, Rejected: rejected != nil,
+		ClockBelieved: s.Clock.Believed, Problems: map[string]int{"error": 0, "warning": 0},
+		Broker: metrics.Broker{
+			Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained, RetainedBytes: int64(b.RetainedBytes), Memory: b.Memory,
+			Connections: b.Connections, Received: metrics.Traffic(b.Received), Sent: metrics.Traffic(b.Sent), Dropped: b.Dropped,
+			Refused: map[string]uint64{"E402": b.Refused, "E403": b.Logins, "E406": b.Commands}, Limits: b.Limits,
+		},
+		Journal: metrics.Journal{
+			Bytes: b.JournalBytes, Limit: cfg.Broker.Limits.Journal, Written: b.JournalWritten, Writable: g.writable(),
+			Alarms: slices.Collect(maps.Keys(b.Alarms)),
+		},
+	}
+	for _, p := range s.Problems {
+		f.Problems[p.Level]++
+	}
+	g.machineFigures(&f)
+	if u := g.Uplink(); u != nil {
+		f.Uplink = linkFigures(u.Status(), s.Cloud)
+	}
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		x := metrics.Device{
+			Name: d.Name, Online: d.State == "online", Frames: d.Frames, BadFrames: d.BadFrames, GarbageBytes: d.GarbageBytes,
+			OutOfRange: d.OutOfRange, GivenUp: d.GivenUp, Published: d.Published,
+		}
+		if d.Seen != nil {
+			x.Seen = *d.Seen
+		}
+		f.Devices = append(f.Devices, x)
+	}
+	return f
+}
+
+// machineFigures adds what the board and its disk tell.
+func (g *Gateway) machineFigures(f *metrics.Figures) {
+	disk, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, f.Journal.Writable)
+	f.Temperature, f.UnderVoltage = temperature, underVoltage
+	if disk != nil {
+		f.Disk = metrics.Disk{Free: &disk.FreeBytes, Size: &disk.TotalBytes}
+	}
+}
+
+// linkFigures are those of the link to the cloud; c is how the status tells them.
+func linkFigures(u uplink.Status, c Cloud) *metrics.Uplink {
+	f := &metrics.Uplink{
+		Connected: u.State == uplink.Up, LastAck: u.LastAck, SessionPresent: u.SessionPresent, Inflight: u.Inflight,
+		RoundTrip: u.RoundTrip, Sent: u.Sent, Received: u.Received, Oldest: time.Duration(c.Backlog.OldestS * float64(time.Second)),
+		Backlog:         map[string]metrics.Backlog{"all": {Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes}},
+		Reconnects:      map[string]uint64{"any": u.Reconnects},
+		Dropped:         map[string]uint64{"queue": c.Dropped, "qos0": u.Discarded, "unsendable": u.Unsendable},
+		CommandsRefused: map[string]uint64{"retained": u.Retained, "other": u.Refusals - u.Retained},
+	}
+	if !u.LastAck.IsZero() {
+		age := max(time.Since(u.LastAck), 0)
+		f.LastAckAge = &age
+	}
+	return f
+}
