@@ -22,13 +22,15 @@ type Sample struct {
 	Readings []Reading // valid until emit returns: copy what is kept
 }
 
-// Counts is what a decoder has seen since it was made. Every byte is in a frame, in a bad frame, garbage or pending.
+// Counts is what a decoder has seen since it was made. Every byte is in a frame, in a bad frame, garbage, an echo or
+// pending.
 type Counts struct {
 	Bytes     uint64 // fed
 	Frames    uint64 // valid frames, or lines that matched; answers to commands count too
 	Bad       uint64 // whole frames with a wrong checksum or end, and lines that could not be used: unmatched, not UTF-8, too long
 	Unmatched uint64 // those of Bad that are readable lines of another format (E107)
 	Garbage   uint64 // bytes that belong to no frame, not even a bad one
+	Echo      uint64 // bytes of requests that came back, on a line that hears what is written to it
 	Readable  uint64 // printable ASCII, tab, CR and LF; counted by drivers of text only (Driver.Text)
 	Pending   int    // bytes held that may begin a frame
 }
@@ -81,6 +83,12 @@ type Asker interface {
 type Hearer interface {
 	// Sent tells what was written to the device; it does not keep p.
 	Sent(p []byte)
+}
+
+// Pacer is a Decoder of frames that a silence ends.
+type Pacer interface {
+	// Pause tells for how long the line must be silent before End is called; 0: as long as no frame pauses.
+	Pause() time.Duration
 }
 
 // Simulator is the device's side of the wire. It is used by one goroutine; what it sends depends on its options, its

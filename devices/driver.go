@@ -43,6 +43,8 @@ type Info struct {
 	Min   *float64 // what the sensor can give; nil: unknown
 	Max   *float64
 	Text  string // one line for people
+
+	Optional bool // not every device has it, or not every sample
 }
 
 // Kinds of what a command or an option takes.
@@ -73,7 +75,9 @@ type OptionInfo struct {
 	Values   []string // of KindEnum
 	Default  string   // as one would write it; "": none
 	Required bool
-	Bytes    int // of KindHex: exactly so many; 0: any number
+	Bytes    int      // of KindHex: exactly so many; 0: any number
+	Min, Max *float64 // of KindNumber; nil: any
+	Whole    bool     // of KindNumber: without digits behind the point
 	Text     string
 }
 

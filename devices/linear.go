@@ -47,12 +47,20 @@ func (l Linear) Apply(x float64) float64 {
 	return snap(x*l.scale + l.offset)
 }
 
-// invert finds the whole number that comes nearest to giving y.
-func (l Linear) invert(y float64) float64 {
+// Invert finds the whole number that comes nearest to giving y.
+func (l Linear) Invert(y float64) float64 {
 	if l.scale == 0 {
 		return math.Round(y - l.offset)
 	}
 	return math.Round((y - l.offset) / l.scale)
+}
+
+// Revert finds the number that gives y, without rounding it.
+func (l Linear) Revert(y float64) float64 {
+	if l.scale == 0 {
+		return y - l.offset
+	}
+	return (y - l.offset) / l.scale
 }
 
 // snap takes away the noise behind the 15th digit, as far as decimal digits survive in a float64.
@@ -68,8 +76,8 @@ func snap(x float64) float64 {
 	return y
 }
 
-// shortest32 is the number whose shortest digits are those of x.
-func shortest32(x float32) float64 {
+// Shortest32 is the number whose shortest digits are those of x.
+func Shortest32(x float32) float64 {
 	var buf [32]byte
 	y, err := strconv.ParseFloat(string(strconv.AppendFloat(buf[:0], float64(x), 'e', -1, 32)), 64)
 	if err != nil {

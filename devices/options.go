@@ -34,12 +34,13 @@ func (f Faults) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-func (f *Faults) add(key, format string, args ...any) {
+// Add appends one.
+func (f *Faults) Add(key, format string, args ...any) {
 	*f = append(*f, Fault{key, fmt.Sprintf(format, args...)})
 }
 
-// orNil avoids an error that holds nothing.
-func (f Faults) orNil() error {
+// OrNil gives the faults as an error, nil when there are none.
+func (f Faults) OrNil() error {
 	if len(f) == 0 {
 		return nil
 	}
@@ -54,7 +55,7 @@ func (d *Driver) Validate(o Options, report func(key, problem string)) {
 		if _, err := d.New(o); err != nil {
 			var ok bool
 			if faults, ok = err.(Faults); !ok {
-				faults.add("", "%v", err)
+				faults.Add("", "%v", err)
 			}
 		}
 	}
@@ -70,10 +71,10 @@ func (d *Driver) check(o Options) Faults {
 		v, given := o[info.Name]
 		switch {
 		case !given && info.Required:
-			faults.add(info.Name, "driver %s needs it: %s", d.Name, info.Text)
+			faults.Add(info.Name, "driver %s needs it: %s", d.Name, info.Text)
 		case given:
 			if problem := info.check(v); problem != "" {
-				faults.add(info.Name, "%s", problem)
+				faults.Add(info.Name, "%s", problem)
 			}
 		}
 	}
@@ -85,7 +86,7 @@ func (d *Driver) check(o Options) Faults {
 	}
 	slices.Sort(unknown)
 	for _, key := range unknown {
-		faults.add(key, "driver %s has no such option", d.Name)
+		faults.Add(key, "driver %s has no such option", d.Name)
 	}
 	return faults
 }
@@ -99,11 +100,14 @@ func (i OptionInfo) check(v any) string {
 		return unless(isBool, "must be true or false")
 	case i.Kind == KindNumber:
 		n, ok := ValueOf(v)
-		return unless(ok && n.Kind() == Number, "must be a number")
+		if !ok || n.Kind() != Number {
+			return "must be a number"
+		}
+		return i.inRange(n.num)
 	case !isText:
 		return "must be a string"
 	case i.Kind == KindEnum:
-		return unless(slices.Contains(i.Values, s), fmt.Sprintf("%q is not known; possible: %s", s, quoteAll(i.Values)))
+		return unless(slices.Contains(i.Values, s), fmt.Sprintf("%q is not known; possible: %s", s, QuoteAll(i.Values)))
 	case i.Kind == KindHex:
 		b, err := hex.DecodeString(s)
 		if i.Bytes > 0 {
@@ -121,7 +125,8 @@ func unless(ok bool, problem string) string {
 	return problem
 }
 
-func quoteAll(words []string) string {
+// QuoteAll writes words for people: each in quotes, with commas between.
+func QuoteAll(words []string) string {
 	q := make([]string, len(words))
 	for i, w := range words {
 		q[i] = fmt.Sprintf("%q", w)
@@ -129,8 +134,8 @@ func quoteAll(words []string) string {
 	return strings.Join(q, ", ")
 }
 
-// text gives an option that is a string; or where it is absent.
-func (o Options) text(key, or string) string {
+// Text gives an option that is a string; or where it is absent.
+func (o Options) Text(key, or string) string {
 	if s, ok := o[key].(string); ok {
 		return s
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"edged/devices"
+	"edged/devices/line"
 )
 
 //go:embed *.toml
@@ -16,12 +17,14 @@ var files embed.FS
 
 // written are the drivers that a description can't express.
 func written() []*devices.Driver {
-	return []*devices.Driver{devices.Line()}
+	return []*devices.Driver{line.Driver()}
 }
 
 // described are the descriptions NAME.toml.
 func described() []string {
-	return []string{"pms5003", "pms5003t", "sds011", "sds198"}
+	return []string{
+		"hpma115", "jbd", "mhz19", "pms5003", "pms5003t", "rdm6300", "sds011", "sds198", "sps30", "tfmini", "zh03b",
+	}
 }
 
 // All gives every driver, ordered by name.

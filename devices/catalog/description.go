@@ -5,6 +5,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"edged/devices"
+	"edged/devices/frame"
 )
 
 // Test is a known answer of a description.
@@ -42,22 +44,20 @@ func (p Problem) Error() string {
 // wrong types and impossible values are errors. All are reported at once as joined Problems, but one of syntax or
 // type comes alone.
 func ParseDescription(file string, text []byte) (*devices.Driver, []Test, error) {
-	d, md, err := decode(string(text))
 	l := locate(string(text))
+	var head devices.Head
+	if _, err := decode(string(text), &head); err != nil {
+		return nil, nil, syntaxProblem(file, l, err)
+	}
+	d, ok := protocols()[head.Protocol]
+	if !ok {
+		d = &unknown{}
+	}
+	md, err := decode(string(text), d)
 	if err != nil {
 		return nil, nil, syntaxProblem(file, l, err)
 	}
-	var problems []Problem
-	seen := map[string]int{}
-	for _, key := range md.Undecoded() { // each once for every table that has it, without saying which
-		name := key.String()
-		var at place
-		if places := l.all[name]; seen[name] < len(places) {
-			at = places[seen[name]]
-		}
-		seen[name]++
-		problems = append(problems, Problem{file, at.line, at.column, name, "unknown key" + suggestion(key[len(key)-1])})
-	}
+	problems := unknownKeys(file, l, md, d)
 	driver, err := d.Driver()
 	if faults := devices.Faults(nil); errors.As(err, &faults) {
 		for _, f := range faults {
@@ -66,7 +66,7 @@ func ParseDescription(file string, text []byte) (*devices.Driver, []Test, error)
 		}
 	}
 	if len(problems) == 0 {
-		return driver, d.Test, nil
+		return driver, head.Test, nil
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		if a.Line != b.Line {
@@ -81,15 +81,51 @@ func ParseDescription(file string, text []byte) (*devices.Driver, []Test, error)
 	return nil, nil, errors.Join(all...)
 }
 
+// description is what a file tells, in the words of its protocol.
+type description interface {
+	Driver() (*devices.Driver, error)
+}
+
+// protocols are the kinds of descriptions by the name that the key protocol gives.
+func protocols() map[string]description {
+	return map[string]description{"frame": &frame.Description{}}
+}
+
+// unknown is a description whose protocol nobody knows.
+type unknown struct{ frame.Description }
+
+// Driver says which protocols there are.
+func (u *unknown) Driver() (*devices.Driver, error) {
+	names := slices.Sorted(maps.Keys(protocols()))
+	_, err := u.Description.Driver()
+	faults, _ := err.(devices.Faults)
+	faults.Add("protocol", "%q is not known; possible: %s", u.Protocol, devices.QuoteAll(names))
+	return nil, faults
+}
+
+// unknownKeys finds keys that the description does not have.
+func unknownKeys(file string, l *locator, md toml.MetaData, d description) (problems []Problem) {
+	seen := map[string]int{}
+	for _, key := range md.Undecoded() { // each once for every table that has it, without saying which
+		name := key.String()
+		var at place
+		if places := l.all[name]; seen[name] < len(places) {
+			at = places[seen[name]]
+		}
+		seen[name]++
+		problems = append(problems, Problem{file, at.line, at.column, name, "unknown key" + suggestion(key[len(key)-1], d)})
+	}
+	return problems
+}
+
 // decode reads a description. A panic of the library, which a file must not be able to cause, becomes an error.
-func decode(text string) (d devices.Description, md toml.MetaData, err error) {
+func decode(text string, to any) (md toml.MetaData, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("not understood: %v", p)
 		}
 	}()
-	md, err = toml.Decode(text, &d)
-	return d, md, err
+	return toml.Decode(text, to)
 }
 
 // syntaxProblem gives the place of an error of the library, which tells it in its text alone where a type is wrong.

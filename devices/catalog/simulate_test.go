@@ -167,17 +167,7 @@ func TestCommandsThatCannotBe(t *testing.T) {
 
 func TestSimulatorsRepeatThemselvesBySeed(t *testing.T) {
 	for _, s := range subjects(t) {
-		play := func(seed uint64) []byte {
-			sim, err := s.driver.Simulate(s.options, seed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out []byte
-			for now, i := start(), 0; i < 20; i++ {
-				out, now = sim.Tick(now, out)
-			}
-			return out
-		}
+		play := func(seed uint64) []byte { return bytes.Join(simulated(t, s.driver, s.options, seed, 20), nil) }
 		if !bytes.Equal(play(3), play(3)) {
 			t.Errorf("%s: the same seed gives other bytes", s.name)
 		}
@@ -195,7 +185,7 @@ func TestSimulatedValuesStayInRange(t *testing.T) {
 		}
 		w := connect(t, d.Name, devices.Options{})
 		count, seen := 0, map[string]int{}
-		w.dec.Feed(bytes.Join(simulated(t, d, devices.Options{}, 1000), nil), start(), func(s devices.Sample) {
+		w.dec.Feed(bytes.Join(simulated(t, d, devices.Options{}, 7, 1000), nil), start(), func(s devices.Sample) {
 			count++
 			for _, r := range s.Readings {
 				seen[r.Name]++
@@ -207,7 +197,7 @@ func TestSimulatedValuesStayInRange(t *testing.T) {
 			}
 		})
 		for _, r := range d.Readings {
-			if count != 1000 || seen[r.Name] != count {
+			if count < 1000 || seen[r.Name] < 1000 && !r.Optional {
 				t.Errorf("%s: %s is in %d of %d samples", d.Name, r.Name, seen[r.Name], count)
 			}
 		}

@@ -56,7 +56,7 @@ func subjects(t testing.TB) []subject {
 		if text, ok := catalog.Description(s.name); ok {
 			s.frames = append(s.frames, tested(t, s.name, text)...)
 		}
-		s.frames = append(s.frames, simulated(t, s.driver, s.options, 3)...)
+		s.frames = append(s.frames, simulated(t, s.driver, s.options, 7, 3)...)
 	}
 	return all
 }
@@ -77,9 +77,9 @@ func tested(t testing.TB, name string, text []byte) (frames [][]byte) {
 }
 
 // simulated gives what the pretended device sends by itself, a piece for each time that it speaks.
-func simulated(t testing.TB, d *devices.Driver, o devices.Options, count int) (frames [][]byte) {
+func simulated(t testing.TB, d *devices.Driver, o devices.Options, seed uint64, count int) (frames [][]byte) {
 	t.Helper()
-	sim, err := d.Simulate(o, 7)
+	sim, err := d.Simulate(o, seed)
 	if err != nil {
 		t.Fatalf("%s: simulate: %v", d.Name, err)
 	}
@@ -94,8 +94,38 @@ func simulated(t testing.TB, d *devices.Driver, o devices.Options, count int) (f
 		}
 		now = next
 	}
+	if len(frames) == 0 {
+		return answered(t, d, o, sim, count)
+	}
 	if len(frames) < count {
 		t.Errorf("%s: the pretended device spoke %d times, want %d", d.Name, len(frames), count)
+	}
+	return frames
+}
+
+// answered gives what the pretended device answers in rounds of asking, a piece for each request.
+func answered(t testing.TB, d *devices.Driver, o devices.Options, sim devices.Simulator, rounds int) (frames [][]byte) {
+	t.Helper()
+	dec, err := d.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asker, ok := dec.(devices.Asker)
+	for range rounds {
+		for step := 0; ok; step++ {
+			r, more := asker.Next(step)
+			if !more {
+				break
+			}
+			answer := sim.Receive(r.Bytes, start(), nil)
+			if len(answer) == 0 {
+				t.Errorf("%s: the pretended device does not answer % x", d.Name, r.Bytes)
+			}
+			frames = append(frames, answer)
+		}
+	}
+	if len(frames) < rounds {
+		t.Errorf("%s: the pretended device gave %d answers, want %d", d.Name, len(frames), rounds)
 	}
 	return frames
 }

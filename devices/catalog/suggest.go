@@ -5,14 +5,12 @@ package catalog
 import (
 	"fmt"
 	"reflect"
-
-	"edged/devices"
 )
 
 // suggestion names the key of descriptions that comes nearest to a misspelt one; "" when none is near.
-func suggestion(misspelt string) string {
+func suggestion(misspelt string, d description) string {
 	best, least := "", 3
-	for _, key := range keys(reflect.TypeFor[devices.Description](), nil) {
+	for _, key := range keys(reflect.TypeOf(d), nil) {
 		if d := distance(misspelt, key); d < least {
 			best, least = key, d
 		}

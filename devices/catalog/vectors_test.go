@@ -155,6 +155,12 @@ func (v vector) run(t *testing.T, d *devices.Driver) {
 			t.Fatalf("%s: %v", v.id, err)
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if v.rejected() && strings.Contains(v.expected[0], "not an error") {
+			if out.String() != "{}\n" || c.Bad+c.Garbage != 0 {
+				t.Errorf("%s: gives %q, want a sample without readings", v.id, out.String())
+			}
+			return
+		}
 		if v.rejected() {
 			if out.Len() != 0 || c.Bad+c.Garbage == 0 {
 				t.Errorf("%s: gives %q with %d bad frames and %d bytes of garbage, want it refused", v.id, out.String(), c.Bad, c.Garbage)
@@ -202,6 +208,9 @@ func (v vector) sent(t *testing.T, d *devices.Driver) []byte {
 	return nil
 }
 
+// untold are drivers that testdata has no answers of; their descriptions have.
+func untold() []string { return []string{"line", "rdm6300"} }
+
 func TestKnownAnswers(t *testing.T) {
 	tried := map[string]int{}
 	for _, v := range loadVectors(t) {
@@ -210,41 +219,12 @@ func TestKnownAnswers(t *testing.T) {
 			tried[v.driver]++
 		}
 	}
-	for _, driver := range []string{"pms5003", "pms5003t", "sds011", "sds198"} {
-		if tried[driver] == 0 {
+	for _, driver := range catalog.Names() {
+		if tried[driver] == 0 && !slices.Contains(untold(), driver) {
 			t.Errorf("no known answer of %s was tried", driver)
 		}
 	}
 	t.Log(tried)
-}
-
-// TestOtherDevicesFit tries the frame engine on devices that are not in the catalogue, by descriptions in testdata.
-func TestOtherDevicesFit(t *testing.T) {
-	vectors := loadVectors(t)
-	files, err := filepath.Glob("testdata/*.toml")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, _, err := catalog.ParseDescription(file, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tried := 0
-		for _, v := range vectors {
-			if v.driver == d.Name && v.check != "none" {
-				v.run(t, d)
-				tried++
-			}
-		}
-		if tried == 0 {
-			t.Errorf("%s: no known answer", d.Name)
-		}
-	}
 }
 
 func TestDescriptionsKeepTheirOwnPromises(t *testing.T) {

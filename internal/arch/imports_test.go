@@ -41,8 +41,12 @@ func treeMap() map[string]entry {
 		"devices": {
 			why: "decoders are pure: bytes in, readings out, so that each can be tested, fuzzed, simulated and replayed",
 		},
+		"devices/checksum": {why: "sums of bytes need nothing of who sends them"},
+		"devices/field":    {ours: []string{"devices"}, why: fieldWhy},
+		"devices/frame":    {ours: []string{"devices", "devices/checksum", "devices/field"}, why: engineWhy},
+		"devices/line":     {ours: []string{"devices"}, why: engineWhy},
 		"devices/catalog": {
-			ours: []string{"devices"}, third: []string{toml},
+			ours: []string{"devices", "devices/frame", "devices/line"}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},
 		"bridge": {
@@ -116,6 +120,11 @@ func treeMap() map[string]entry {
 }
 
 const programWhy = "a part of the program, without its command line"
+
+const (
+	engineWhy = "an engine makes drivers and knows none of the others; the catalogue brings them together"
+	fieldWhy  = "how a value stands in bytes is the same in a frame and in a register"
+)
 
 const coreWhy = "who is owed what is decided from messages and positions in the journal, without connections"
 
