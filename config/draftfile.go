@@ -78,3 +78,29 @@ func private(f *os.File) error {
 	}
 	return f.Chmod(0o640)
 }
+
+// WriteSecret puts a secret into a file that its owner and the group edged, where there is one, may read, and makes the
+// directory for it where that is missing.
+func WriteSecret(path string, secret []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.Mkdir(dir, 0o750); err == nil {
+		f, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(reachable(f), f.Close()); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return replace(path, string(secret)+"\n", private)
+}
+
+// reachable lets the group edged into a directory, beside its owner.
+func reachable(dir *os.File) error {
+	if err := private(dir); err != nil {
+		return err
+	}
+	return dir.Chmod(0o750)
+}

@@ -104,6 +104,10 @@ func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
 		{"devcie"},
 		{"decode"},
+		{"connect"},
+		{"doctor"},
+		{"doctor", "x"},
+		{"connect", "mqtt://a", "--username", "u", "--password-file", "-"},
 		{"sub"},
 		{"pub", "topic"},
 		{"status", "a", "b"},
@@ -147,7 +151,7 @@ func TestDriversAndVersion(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	for _, args := range [][]string{nil, {"demo"}, {"run"}, {"sub"}, {"pub"}, {"status"}, {"config"}, {"config", "check"}, {"drivers"}, {"decode"}, {"version"}} {
+	for _, args := range [][]string{nil, {"demo"}, {"run"}, {"sub"}, {"pub"}, {"status"}, {"config"}, {"config", "check"}, {"connect"}, {"doctor"}, {"drivers"}, {"decode"}, {"version"}} {
 		if out, _, _ := call(t, "", append(args, "--help")...); !strings.Contains(out, "Examples:") {
 			t.Errorf("edged %s --help has no example", strings.Join(args, " "))
 		}

@@ -133,13 +133,17 @@ func (b *book) learn(host string, found []netip.Addr, v4, v6 bool) {
 	defer b.mu.Unlock()
 	p := b.at(host)
 	known := []netip.Addr{}
-	for _, a := range slices.Concat(found, p.Known) {
-		a = a.Unmap()
-		stale := !slices.Contains(found, a) && (a.Is4() && v4 || a.Is6() && v6)
-		if !stale && !slices.Contains(known, a) {
+	for _, a := range found {
+		if a = a.Unmap(); !slices.Contains(known, a) {
 			known = append(known, a)
 		}
 	}
+	for _, a := range p.Known {
+		if told := a.Is4() && v4 || a.Is6() && v6; !told && !slices.Contains(known, a) {
+			known = append(known, a)
+		}
+	}
+	slices.SortStableFunc(known, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() }) // IPv6 first (RFC 8305, 4)
 	p.Known = known
 }
 

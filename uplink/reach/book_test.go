@@ -32,6 +32,9 @@ func (n *nameService) resolve(ctx context.Context, network, _ string) ([]netip.A
 		return nil, n.fault
 	}
 	found := slices.DeleteFunc(slices.Clone(n.answer), func(a netip.Addr) bool { return a.Is4() != (network == "ip4") })
+	for i, a := range found {
+		found[i] = netip.AddrFrom16(a.As16()) // Go's resolver gives IPv4 addresses in either form
+	}
 	if len(found) == 0 {
 		return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edged/broker"
+	"edged/uplink"
 )
 
 // MQTTProtocol is what a command names in the Upgrade header of a request to /mqtt on the control socket; after the
@@ -31,6 +32,7 @@ type control struct {
 	status func() Status
 	reload func(context.Context) (Reloaded, error)
 	dial   func(broker.Identity) (net.Conn, error)
+	doctor func(context.Context, func(uplink.Finding)) (*CloudDoctor, error)
 	log    *slog.Logger
 }
 
@@ -65,6 +67,7 @@ func (c *control) run(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.serveStatus)
 	mux.HandleFunc("POST /reload", c.serveReload)
+	mux.HandleFunc("POST /doctor/cloud", c.serveDoctor)
 	var piped sync.WaitGroup
 	mux.HandleFunc("POST /mqtt", func(w http.ResponseWriter, r *http.Request) {
 		piped.Add(1)
