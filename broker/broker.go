@@ -123,7 +123,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
 		Feeding: make(chan struct{}, feeders),
-		Dropped: b.counters.Dropped,
+		Dropped: b.counters.Dropped, QueueFull: func() { b.counters.Hit(statistics.SessionQueue) },
 	}
 	b.sys.started = time.Now()
 	b.setMemory(cfg.Limits.Memory)

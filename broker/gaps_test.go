@@ -3,10 +3,13 @@
 package broker_test
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"edged/broker"
 	"edged/mqtt/wire"
@@ -88,6 +91,76 @@ func TestGapsAreTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A record that rots while its message waits costs that message, which is counted and told.
+func TestDamageWhileFeedingIsTold(t *testing.T) {
+	t.Parallel()
+	gaps := make(chan broker.Gap, 10)
+	s := newSite(t, func(s *site) { s.opts.Gap = func(g broker.Gap) { gaps <- g } })
+	sub := s.connect(kept(), false)
+	sub.subscribe(1, 1, "t")
+	sub.disconnectAfterPing()
+	pub := s.clean("pub")
+	const all, bad = 20, 7
+	for i := range all {
+		pub.publish("t", "payload-"+strconv.Itoa(i), 1, uint16(i+1))
+		pub.wantAck(wire.Puback, uint16(i+1))
+	}
+	for _, name := range s.disk.Files() {
+		if at := bytes.Index(s.disk.Contents(name), []byte("payload-"+strconv.Itoa(bad))); at > 0 {
+			s.disk.Damage(name, int64(at), []byte("?"))
+		}
+	}
+	sub = s.connect(kept(), true)
+	for i := range all {
+		if i != bad {
+			sub.wantPayload("payload-" + strconv.Itoa(i))
+		}
+	}
+	sub.quiet()
+	if st, _ := s.Session("p"); st.Dropped != 1 || st.Messages != 0 {
+		t.Errorf("the session: %+v", st)
+	}
+	select {
+	case g := <-gaps:
+		if g.ClientID != "p" || g.Reason != "damage" || g.Messages != 1 {
+			t.Errorf("told of %+v", g)
+		}
+	case <-time.After(patience):
+		t.Error("nothing was told of the message that was lost")
+	}
+}
+
+// What was given up and cannot be read any more is counted with the rest.
+func TestDamageInWhatWasGivenUpIsCounted(t *testing.T) {
+	t.Parallel()
+	var told atomic.Uint64
+	s := newSite(t, func(s *site) {
+		s.cfg.Limits.SessionQueue = 1 << 20
+		s.opts.Gap = func(g broker.Gap) { told.Add(g.Messages) }
+	})
+	sub := s.connect(kept(), false)
+	sub.subscribe(1, 1, "t")
+	sub.disconnectAfterPing()
+	pub := s.clean("pub")
+	filler := strings.Repeat("x", 20000)
+	for i := range 120 {
+		pub.publish("t", "payload-"+strconv.Itoa(i)+" "+filler, 1, uint16(i+1))
+		pub.wantAck(wire.Puback, uint16(i+1))
+		if i > 0 {
+			continue
+		}
+		for _, name := range s.disk.Files() {
+			if at := bytes.Index(s.disk.Contents(name), []byte("payload-0")); at > 0 {
+				s.disk.Damage(name, int64(at), []byte("?"))
+			}
+		}
+	}
+	eventually(t, "all that was dropped is told", func() bool {
+		st, _ := s.Session("p")
+		return st.Dropped > 0 && told.Load() == st.Dropped
+	})
 }
 
 // A session in this process whose queue may be longer than others' keeps it over a start, whatever is published before it

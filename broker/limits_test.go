@@ -74,6 +74,7 @@ func TestSessionQueueGivesUpTheOldest(t *testing.T) {
 	if st.Bytes > 1<<20 || st.Bytes < 1<<19 || st.Dropped == 0 || st.Dropped+st.Messages != all || s.Status().Dropped != st.Dropped || st.Oldest.IsZero() {
 		t.Errorf("got %+v", st)
 	}
+	s.wantHits("session_queue", -1)
 	s.kill()
 	s.start()
 	sub = s.connect(kept(), true)

@@ -102,5 +102,6 @@ func (s *Session) bound() {
 		if s.giveUpFor("queue", max(to, s.tail+1)); s.tail == before {
 			return // nothing of it is written
 		}
+		s.env.QueueFull()
 	}
 }

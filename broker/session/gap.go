@@ -11,7 +11,7 @@ import (
 // Gap is what a session was owed and will not get.
 type Gap struct {
 	ClientID string
-	Reason   string // "queue": more was owed than its session may be; "journal": the log was full; "reject": refused
+	Reason   string // "queue": more was owed than its session may be; "journal": the log was full; "reject": refused; "damage": unreadable
 	Messages uint64
 	Bytes    int64 // of those that could be read, roughly
 	Topics   []GapTopic
@@ -37,6 +37,7 @@ type given struct {
 	carried   []carried // those that lie elsewhere
 	delivered ranges    // of the numbers, those that were settled before
 	reason    string
+	damaged   uint64 // so many have no record that can be read: there is nothing to look up
 }
 
 // giveUpFor is giveUp, of which the session remembers what to look up.
@@ -63,7 +64,7 @@ func (s *Session) giveUpFor(reason string, to uint64) {
 
 // Given reads what the session gave up since the last call. It reads from the disk: the session must not be locked. It is
 // false while some of that is not on disk yet: ask again after the next commit. Nothing that it may have to read may be
-// released before. What cannot be read is not told of.
+// released before.
 func (s *Session) Given() (gaps []Gap, all bool) {
 	for {
 		s.Lock()
@@ -87,14 +88,27 @@ func (s *Session) Given() (gaps []Gap, all bool) {
 	}
 }
 
-// lookUp finds what was given up in the journal.
+// tellDamage remembers that n messages could not be read from the journal.
+func (s *Session) tellDamage(n uint64) {
+	if k := len(s.given); k > 0 && s.given[k-1].damaged > 0 {
+		s.given[k-1].damaged += n
+		return
+	}
+	s.given = append(s.given, given{reason: "damage", damaged: n})
+}
+
+// lookUp finds what was given up in the journal. What cannot be read is only counted.
 func (s *Session) lookUp(g *given) Gap {
-	gap := Gap{ClientID: s.ID, Reason: g.reason}
+	gap := Gap{ClientID: s.ID, Reason: g.reason, Messages: g.damaged}
+	if g.damaged > 0 {
+		return gap
+	}
 	at := s.env.Now()
 	for _, c := range g.carried {
 		s.scan(&gap, g, c.pos, c.pos, at)
 	}
 	s.scan(&gap, g, g.start, g.end, at)
+	gap.Messages += g.to - g.from - g.delivered.below(g.to).count()
 	return gap
 }
 

@@ -198,6 +198,9 @@ func (s *Session) lose(to uint64) {
 		}
 	}
 	s.back.next = max(s.back.next, to)
+	if s.dropped > before {
+		s.tellDamage(s.dropped - before)
+	}
 	s.lost(before)
 }
 

@@ -42,7 +42,7 @@ func (w *world) open(replay func(journal.Record)) {
 	w.log = j
 	w.env = &session.Env{
 		Log: j, Now: time.Now, Gate: true, MayRead: func(*session.Session, string) bool { return true },
-		Commit: func() <-chan struct{} { return nil }, Go: func(f func()) { go f() }, Dropped: func(uint64) {},
+		Commit: func() <-chan struct{} { return nil }, Go: func(f func()) { go f() }, Dropped: func(uint64) {}, QueueFull: func() {},
 	}
 }
 

@@ -59,6 +59,8 @@ type Env struct {
 	Feeding chan struct{}
 	// Dropped is told of each message that a session gives up or loses.
 	Dropped func(messages uint64)
+	// QueueFull is told each time that a session gives up its oldest because it is owed too much.
+	QueueFull func()
 	// Rejecting is set once some session's queue rejects.
 	Rejecting atomic.Bool
 	Memory    Budget // of what waits: queues, and what the connections hold

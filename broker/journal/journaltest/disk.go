@@ -142,6 +142,16 @@ func (d *Disk) Files() []string {
 
 func (d *Disk) list() []string { return slices.Sorted(maps.Keys(d.names)) }
 
+// Contents gives what is in a file.
+func (d *Disk) Contents(name string) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.names[name]
+	b := make([]byte, f.size)
+	f.read(b, 0)
+	return b
+}
+
 // Edit changes a file's contents, as if the medium did it. change gets nil when there is no such file, and removes it by
 // returning nil.
 func (d *Disk) Edit(name string, change func(b []byte) []byte) {

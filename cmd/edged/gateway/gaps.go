@@ -24,6 +24,9 @@ const gapEvery = time.Second
 // unsendable is the reason of a gap that the cloud's limits made.
 const unsendable = "unsendable"
 
+// damaged is the reason of one that is found while the journal is read.
+const damaged = "damage"
+
 // refused is the reason of one that is not a loss: the publishers know.
 const refused = "reject"
 
@@ -41,7 +44,7 @@ func newGaps() *gaps { return &gaps{all: map[string]*broker.Gap{}, wake: make(ch
 
 // add is what the broker calls. An event that was given up itself is no reason for another.
 func (g *gaps) add(x broker.Gap) {
-	if !slices.ContainsFunc(x.Topics, func(t broker.GapTopic) bool { return !strings.HasSuffix(t.Topic, "/event") }) {
+	if len(x.Topics) > 0 && !slices.ContainsFunc(x.Topics, func(t broker.GapTopic) bool { return !strings.HasSuffix(t.Topic, "/event") }) {
 		return
 	}
 	g.mu.Lock()
@@ -123,6 +126,8 @@ func fate(reason string) string {
 		return "given up, because the cloud takes none of that size or kind"
 	case refused:
 		return "refused, because its queue is full"
+	case damaged:
+		return "given up, because their records in the journal are damaged"
 	}
 	return "given up, because its " + reason + " is full"
 }

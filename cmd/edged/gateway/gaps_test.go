@@ -49,5 +49,11 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 		if events[1].Text != want {
 			t.Errorf("got %q\nwant %q", events[1].Text, want)
 		}
+		g.add(broker.Gap{ClientID: "edged-uplink", Reason: "damage", Messages: 3})
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if want := "3 messages (0 bytes) for edged-uplink were given up, because their records in the journal are damaged"; len(events) != 3 || events[2].Text != want {
+			t.Errorf("got %+v\nwant %q", events[2:], want)
+		}
 	})
 }
