@@ -40,6 +40,7 @@ type link struct {
 
 	flying flights
 	down   time.Time      // when the last connection ended; zero: there was none
+	full   time.Time      // since when the window is; zero: it is not
 	asking sync.WaitGroup // SUBSCRIBE
 	client *mqtt.Client   // the present one, or one to go on with
 }
@@ -187,7 +188,7 @@ func (l *link) send(until context.Context, c *mqtt.Client, i item) error {
 		}
 		return nil
 	}
-	p, err := c.Publish(until, i.Message)
+	p, err := l.publish(until, c, i.Message)
 	switch {
 	case errors.Is(err, mqtt.ErrUnsendable):
 		l.log.Warn("message not published", "topic", i.Topic, "err", err)

@@ -35,10 +35,10 @@ type whole struct {
 	last map[string]string
 }
 
-func newWhole(t *testing.T) *whole {
+func newWhole(t *testing.T, opts ...broker.Options) *whole {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	b, err := broker.Open(broker.Defaults(), t.TempDir(), quiet)
+	b, err := broker.Open(broker.Defaults(), t.TempDir(), quiet, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

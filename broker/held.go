@@ -24,7 +24,7 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 	case wire.Subscribe, wire.Unsubscribe:
 		return c.holdBriefly(ctx)
 	case wire.Publish:
-		if h&6 == 0 {
+		if h&6 == 0 || c.liveOnly(h) {
 			return nil
 		}
 		if f := c.holdForQueues(ctx, h, body); f != nil {
@@ -37,8 +37,14 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 		return nil
 	}
 	c.waited = true
-	if f := c.heldBy(ctx, journal.Wait); f != nil {
-		return f
+	for waits := true; waits; waits = c.inside && journal.Crowded() && !c.liveOnly(h) {
+		wait := journal.Wait
+		if c.inside { // the disk may turn out to be in trouble
+			wait = func(ctx context.Context) error { return waitFor(ctx, sweepEvery, journal.Wait) }
+		}
+		if f := c.heldBy(ctx, wait); f != nil {
+			return f
+		}
 	}
 	if f := c.heldBy(ctx, c.b.wall.wait); f != nil {
 		return f
@@ -49,6 +55,23 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 		}
 	}
 	return nil
+}
+
+// liveOnly tells whether a PUBLISH goes to live subscribers alone. While the disk is in trouble and takes no more, that is
+// so for what devices and the gateway itself publish at QoS 1: their reader must not be held, or all that they say
+// later, PINGREQ too, would wait for as long as the disk is full. Their PUBACK says that the message was not kept (0x97).
+func (c *conn) liveOnly(h byte) bool {
+	return c.inside && c.version == 5 && h&6 == 2 && !c.b.journal.Writable() && c.b.journal.Crowded()
+}
+
+// waitFor calls wait, which gives up when its context ends, and lets it wait no longer than d. The error is that of ctx.
+func waitFor(ctx context.Context, d time.Duration, wait func(context.Context) error) error {
+	short, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := wait(short); err != nil && short.Err() == nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // heldBy runs what may wait.

@@ -94,6 +94,13 @@ func (c *conn) onPublish(s *session.Session, h byte, body []byte) *wire.Fault {
 		}
 		return nil
 	}
+	if c.liveOnly(h) && c.needsDisk(s, h, body) {
+		b.counters.Hit(statistics.Unkept)
+		m.QoS = 0
+		b.publish(c.scratch, &m.Message, m.Topic, s, 0)
+		c.answer(wire.Puback, m.ID, wire.QuotaExceeded, 0)
+		return nil
+	}
 	c.scratch.refusable = m.QoS > 0 && c.version == 5
 	pos := b.publish(c.scratch, &m.Message, m.Topic, s, 0)
 	c.scratch.refusable = false

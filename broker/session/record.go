@@ -173,8 +173,7 @@ func (s *Session) restore(x *state, pos journal.Pos) {
 	}
 	s.subs, s.subsBytes = map[string]Subscription{}, 0
 	for _, sub := range x.subs {
-		s.subs[sub.Filter] = sub
-		s.subsBytes += len(sub.Filter)
+		s.Subscribe(sub, len(x.subs))
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	ReceiveMaximum // MQTT 5: more under way than we said
 	HeldQoS2       // before MQTT 5: more identifiers held than we keep
 	WriteStall     // a peer reads nothing
+	Unkept         // a disk in trouble takes no more: a message from this process went to live subscribers alone
 	limits
 )
 
@@ -33,6 +34,6 @@ func (l Limit) String() string {
 	return [limits]string{
 		"clients", "preauth", "preauth_per_address", "connect_timeout", "packet", "topic_levels", "subscriptions_per_client",
 		"retained", "memory_qos0", "memory_state", "memory_shed", "session_expiry", "session_queue", "journal",
-		"sessions", "receive_maximum", "held_qos2", "write_stall",
+		"sessions", "receive_maximum", "held_qos2", "write_stall", "unkept",
 	}[l]
 }
