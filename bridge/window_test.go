@@ -113,7 +113,8 @@ func TestReadingsFlowOnAFullDisk(t *testing.T) {
 	const all = 200
 	for i := range all {
 		y.send(fmt.Sprintf("{\"n\":%d}\n", i))
-		eventually(t, 5*time.Second, "the next reading is there", func() bool { return len(w.on("edged/gw/dev/dev/data")) == i+1 })
+		// What was let in just before the disk was full is not acknowledged, and so once the window is waited for.
+		eventually(t, 15*time.Second, "the next reading is there", func() bool { return len(w.on("edged/gw/dev/dev/data")) == i+1 })
 	}
 	if s := w.state("dev"); s != "online" || w.broker.Status().Alarms["E601"] == "" || w.broker.Status().Limits["unkept"] == 0 {
 		t.Errorf("status %q, %+v", s, w.broker.Status())

@@ -18,8 +18,12 @@ const (
 	slowSweeps = 4 // sweeps of connections per sweep of sessions
 )
 
-// leave is how long who may be waiting for a disk that hangs is waited for at a stop.
-const leave = 500 * time.Millisecond
+// leave is how long who may be waiting for a disk in trouble is waited for at a stop, leaveWell how long where the disk is
+// well, but the machine may be busy.
+const (
+	leave     = 500 * time.Millisecond
+	leaveWell = 2 * time.Second
+)
 
 // lastWords is how long slow peers may take what is on its way to them when the broker stops.
 const lastWords = time.Second
@@ -47,7 +51,11 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.maintain(ctx)
 	}()
 	b.sweep(ctx)
-	slow := !within(leave, maintained)
+	patience := leave
+	if b.journal.Writable() {
+		patience = leaveWell
+	}
+	slow := !within(patience, maintained)
 	err := b.closeListeners()
 	b.stop()
 	stopCommits()
@@ -57,7 +65,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		defer close(worked)
 		b.workers.Wait() // feeders and readers end with their connections, or with the journal
 	}()
-	if slow = !within(leave, worked) || slow; slow {
+	if slow = !within(patience, worked) || slow; slow {
 		err = errors.Join(err, errors.New("E602: the disk does not answer, and who reads it was left behind"))
 	}
 	if err != nil {

@@ -69,16 +69,22 @@ func (g *globals) run(debug bool) error {
 	context.AfterFunc(ctx, func() {
 		tellSystemd(log, systemd.Stopping)
 		stop() // the next signal has its usual effect
+		time.AfterFunc(stopWithin, func() {
+			log.Error("something does not stop in time, as on a disk that does not answer; it is left behind", "after", stopWithin)
+			os.Exit(exitFine)
+		})
 	})
+	good := keepGood(log, state)
+	defer good.end()
 	gw, err := gateway.New(gateway.Options{
 		Config: cfg, Rejected: rejected, State: state, Socket: filepath.Join(g.socketDir(), socketName),
 		Version: version, Built: built(), Log: log,
-		Ready: func() { inForce(log, cfg, rejected != nil, state) },
+		Ready: func() { inForce(log, cfg, rejected != nil, good) },
 		Load: func() (*config.Config, error) {
 			tellSystemd(log, systemd.Reloading)
 			return config.Load(g.config)
 		},
-		Reloaded: func(r gateway.Reloaded) { inForce(log, r.Config, !r.OK, state) },
+		Reloaded: func(r gateway.Reloaded) { inForce(log, r.Config, !r.OK, good) },
 	})
 	if err != nil {
 		return err
@@ -110,7 +116,7 @@ func reloadOn(ctx context.Context, hangUps <-chan os.Signal, gw *gateway.Gateway
 }
 
 // inForce tells the service manager that the gateway stands, and keeps the configuration that it stands on.
-func inForce(log *slog.Logger, cfg *config.Config, rejected bool, state string) {
+func inForce(log *slog.Logger, cfg *config.Config, rejected bool, good *goodKeeper) {
 	tellSystemd(log, systemd.Ready)
 	text := ""
 	if rejected {
@@ -120,9 +126,7 @@ func inForce(log *slog.Logger, cfg *config.Config, rejected bool, state string) 
 	if rejected {
 		return
 	}
-	if err := cfg.KeepGood(state); err != nil {
-		log.Warn("the configuration could not be kept as the last good one", "err", err)
-	}
+	good.keep(cfg)
 }
 
 // configured reads the configuration. Where it has faults and the gateway ran before, it returns the last good one and
