@@ -21,6 +21,7 @@ type message struct {
 	retain                 bool
 	qos                    byte
 	at                     time.Time
+	props                  []byte
 }
 
 // fakeBroker is as much of a broker as these tests need: QoS 0 and 1, retained messages, wills, one session per
@@ -96,7 +97,7 @@ func (b *fakeBroker) serve(nc net.Conn) {
 		delete(b.clients, c.id)
 	}
 	if !orderly && c.will != nil {
-		b.publish(message{c.will.Topic, string(c.will.Payload), c.id, c.will.Retain, c.will.QoS, time.Now()})
+		b.publish(message{c.will.Topic, string(c.will.Payload), c.id, c.will.Retain, c.will.QoS, time.Now(), nil})
 	}
 }
 
@@ -162,7 +163,7 @@ func (b *fakeBroker) take(c *fakeClient, h byte, body []byte) bool {
 			b.t.Errorf("broker: PUBLISH: %v", f)
 			return false
 		}
-		b.publish(message{string(p.Topic), string(p.Payload), c.id, p.Retain, p.QoS, time.Now()})
+		b.publish(message{string(p.Topic), string(p.Payload), c.id, p.Retain, p.QoS, time.Now(), nil})
 		if p.QoS == 1 && b.holding {
 			c.held = append(c.held, p.ID)
 		} else if p.QoS == 1 {
@@ -220,7 +221,7 @@ func (b *fakeBroker) publish(m message) {
 			if !wire.Matches(f, m.topic) {
 				continue
 			}
-			w := wire.Message{Topic: m.topic, Payload: []byte(m.payload), QoS: 1}
+			w := wire.Message{Topic: m.topic, Payload: []byte(m.payload), QoS: 1, Props: m.props}
 			if c := b.clients[id]; c != nil {
 				b.deliver(c, w, m.retain)
 			} else {
@@ -238,9 +239,14 @@ func (b *fakeBroker) deliver(c *fakeClient, m wire.Message, retain bool) {
 
 // send publishes as somebody from outside.
 func (b *fakeBroker) send(topic, payload string, retain bool) {
+	b.offer(topic, payload, retain, nil)
+}
+
+// offer is send with properties.
+func (b *fakeBroker) offer(topic, payload string, retain bool, props []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.publish(message{topic, payload, "outside", retain, 1, time.Now()})
+	b.publish(message{topic, payload, "outside", retain, 1, time.Now(), props})
 }
 
 // hold makes the broker keep its acknowledgements back; release sends them.

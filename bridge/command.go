@@ -57,6 +57,7 @@ type result struct {
 // receive takes a message on `set`; age is how long it may have waited, negative: nobody knows.
 func (b *Bridge) receive(m mqtt.Message, age time.Duration) {
 	now := time.Now()
+	age = older(age, m.Props)
 	c, err := parseCommand(m.Payload, now)
 	switch {
 	case err != nil:
@@ -66,7 +67,7 @@ func (b *Bridge) receive(m mqtt.Message, age time.Duration) {
 		b.answer(c.id, refusal{RetainedCommand, "a command must not be retained: it would be executed again and again"}, nil)
 		return
 	case !c.explicit && age < 0:
-		b.answer(c.id, refusal{ExpiredCommand, "the command waited from before edged was started, nobody knows how long"}, nil)
+		b.answer(c.id, refusal{ExpiredCommand, `the command waited from before edged was started, nobody knows how long; send it with "expires" or again`}, nil)
 		return
 	case !c.explicit:
 		c.until = now.Add(commandLife - age)
@@ -80,6 +81,25 @@ func (b *Bridge) receive(m mqtt.Message, age time.Duration) {
 	default:
 		b.answer(c.id, refusal{text: fmt.Sprintf("%d commands wait already", commandsWaiting)}, nil)
 	}
+}
+
+// waitedName is the user property in which the uplink tells how many seconds a command may have waited in the cloud.
+const waitedName = "edged-waited"
+
+// older adds to the age of a message what its properties tell.
+func older(age time.Duration, props []byte) time.Duration {
+	p, _ := mqtt.ReadProperties(props)
+	for _, u := range p.User {
+		if u.Name != waitedName {
+			continue
+		}
+		s, err := strconv.ParseUint(u.Value, 10, 31)
+		if err != nil || age < 0 {
+			return -1
+		}
+		age += time.Duration(s) * time.Second
+	}
+	return age
 }
 
 // refusal is why a command was not executed.

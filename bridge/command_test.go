@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/mqtt"
 )
 
 func unhex(t *testing.T, s string) []byte {
@@ -189,6 +190,24 @@ func TestCommandsThatWaitedForTheSession(t *testing.T) {
 					t.Errorf("result %q", got)
 				}
 			})
+		})
+	}
+}
+
+func TestCommandsThatWaitedInTheCloud(t *testing.T) {
+	for _, c := range []struct{ waited, set, says string }{
+		{"59", `{"sleep":false}`, `"ok":true`},
+		{"61", `{"sleep":false}`, `"code":"E407"`},
+		{"unknown", `{"sleep":false}`, `"code":"E407"`},
+		{"3600", `{"sleep":false,"expires":"2000-01-01T01:00:00Z"}`, `"ok":true`},
+	} {
+		inBubble(t, sensor("pms5003", nil), func(t *testing.T, r *rig) {
+			props := mqtt.Properties{User: []mqtt.UserProperty{{Name: "edged-waited", Value: c.waited}}}
+			r.broker.offer(r.topic("set"), c.set, false, props.Append(nil))
+			r.sleep(time.Second)
+			if got := r.broker.last(r.topic("result")); !strings.Contains(got, c.says) {
+				t.Errorf("waited %s: result %q, want %s", c.waited, got, c.says)
+			}
 		})
 	}
 }

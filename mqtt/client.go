@@ -76,7 +76,7 @@ func (c *Client) Progress() Progress {
 		return p
 	}
 	for _, o := range c.s.out[:c.onWire] {
-		if p.OldestUnacked.IsZero() || o.at.Before(p.OldestUnacked) {
+		if o.stage != received && (p.OldestUnacked.IsZero() || o.at.Before(p.OldestUnacked)) {
 			p.OldestUnacked = o.at
 		}
 	}

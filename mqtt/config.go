@@ -48,6 +48,9 @@ type Config struct {
 	// While it runs nothing is read, so it must not wait for this client (Publish of QoS 1 or 2, Subscribe, Disconnect).
 	// The Delivery belongs to it. A panic in it ends the connection. nil: deliveries are acknowledged and dropped.
 	OnMessage func(*Delivery)
+	// ManualRelease has the PUBREL of our publishes of QoS 2 wait for Pending.Release, so that the caller can note that the
+	// server has a message before the server forgets its identifier.
+	ManualRelease bool
 	// ManualAck leaves the acknowledgement of deliveries to Delivery.Ack; otherwise OnMessage's return is it.
 	ManualAck bool
 }

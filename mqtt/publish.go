@@ -101,6 +101,23 @@ func (c *Client) tryPublish(id uint16, m *Message, dup bool) (*Pending, error) {
 	return p, err
 }
 
+// Release sends PUBREL for identifiers of QoS 2 publishes that a process left unfinished when it died, and of which the
+// caller knows that they arrived. Those that this session has are left out.
+func (c *Client) Release(ids ...uint16) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if err := c.over(); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if c.s.byID[id] == nil {
+			c.out = wire.AppendAck(c.out, wire.Pubrel, id, 0, c.cfg.Version)
+		}
+	}
+	signal(c.wake)
+	return nil
+}
+
 // permits says whether the server's limits let a message through; Expires is set if the packet will carry an expiry.
 func (c *Client) permits(m *wire.Message) error {
 	size := wire.PublishSize(m, c.cfg.Version, m.QoS, nil)
@@ -123,7 +140,7 @@ func (c *Client) pump(now time.Time) {
 		p := s.out[c.onWire]
 		if p.stage == released {
 			c.out = wire.AppendAck(c.out, wire.Pubrel, p.id, 0, c.cfg.Version)
-		} else {
+		} else if p.stage != received {
 			if c.onWire >= c.window || c.asks(p.id) {
 				return
 			}
@@ -161,8 +178,10 @@ func (c *Client) acknowledged(kind byte, id uint16, reason byte, now time.Time) 
 		if p.stage == sent {
 			c.measure(now.Sub(p.at))
 		}
-		p.stage, p.at = released, now
-		c.out = wire.AppendAck(c.out, wire.Pubrel, id, 0, c.cfg.Version)
+		p.at = now
+		if p.recorded(); p.stage == released {
+			c.out = wire.AppendAck(c.out, wire.Pubrel, id, 0, c.cfg.Version)
+		}
 		return nil
 	}
 	if kind == wire.Puback {

@@ -42,13 +42,16 @@ type stage byte
 const (
 	waiting  stage = iota // for its turn on the wire
 	sent                  // PUBLISH is out
+	received              // PUBREC came, PUBREL waits for Pending.Release
 	released              // PUBREC came, PUBREL is what is to be (re)sent
 )
 
 // Pending is a publish on its way.
 type Pending struct {
-	done chan struct{}
-	err  error // set before done is closed
+	done  chan struct{}
+	err   error         // set before done is closed
+	taken chan struct{} // closed when PUBREC came; nil unless PUBREL waits for Release
+	s     *Session
 
 	// Of the session, under its lock.
 	id     uint16
@@ -57,6 +60,7 @@ type Pending struct {
 	until  time.Time // when it expires; zero: never
 	stage  stage
 	tried  bool      // the server may have it: DUP
+	free   bool      // Release was called
 	at     time.Time // when it was put on the wire
 }
 
@@ -75,6 +79,42 @@ func (p *Pending) Err() error {
 	}
 }
 
+// Taken is closed when the server has a message of QoS 2 for which Config.ManualRelease holds, and waits for Release. It
+// stays open when the server refused the message, see Done.
+func (p *Pending) Taken() <-chan struct{} { return p.taken }
+
+// Release lets the server forget the identifier of such a message: PUBREL goes out as soon as it may.
+func (p *Pending) Release() {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.free = true
+	if p.stage != received {
+		return
+	}
+	p.stage = released
+	c := p.s.client
+	if c != nil && slices.Contains(p.s.out[:c.onWire], p) && c.over() == nil {
+		c.out = wire.AppendAck(c.out, wire.Pubrel, p.id, 0, c.cfg.Version)
+		signal(c.wake)
+	}
+}
+
+// recorded notes PUBREC.
+func (p *Pending) recorded() {
+	p.stage = released
+	if p.taken == nil {
+		return
+	}
+	if !p.free {
+		p.stage = received
+	}
+	select {
+	case <-p.taken:
+	default:
+		close(p.taken)
+	}
+}
+
 // settle takes the publish at i out of the session.
 func (s *Session) settle(i int, err error) {
 	p := s.out[i]
@@ -90,11 +130,14 @@ func (s *Session) add(m *Message, id uint16, tried bool, now time.Time) (*Pendin
 		return nil, fmt.Errorf("packet identifier %d is in use", id)
 	}
 	p := &Pending{
-		done: make(chan struct{}), id: id, chosen: id != 0, tried: tried,
+		done: make(chan struct{}), id: id, chosen: id != 0, tried: tried, s: s,
 		msg: wire.Message{Topic: m.Topic, Payload: bytes.Clone(m.Payload), Props: bytes.Clone(m.Props), QoS: m.QoS, Retain: m.Retain},
 	}
 	if m.Expiry > 0 {
 		p.until = now.Add(m.Expiry)
+	}
+	if m.QoS == 2 && s.client.cfg.ManualRelease {
+		p.taken = make(chan struct{})
 	}
 	if id == 0 {
 		p.id = s.freeID()

@@ -129,6 +129,7 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	greeted := u.online != nil && !u.online.settled() // then to connect is to send it again
+	u.absence.returning()
 	c, ack, err := u.connect(ctx, life, l, password)
 	if err != nil {
 		a.err, a.refused = u.refusal(t, err)
@@ -188,6 +189,9 @@ type session struct {
 func (s *session) accepted() {
 	u := s.u
 	u.window.opened()
+	if u.absence.back(s.ack.SessionPresent); !s.ack.SessionPresent {
+		u.flight.forget()
+	}
 	var warning error
 	if u.brief >= mostBrief {
 		warning = u.takenOver(false, nil)
@@ -212,6 +216,7 @@ func (s *session) accepted() {
 func (s *session) over() {
 	thrown, changed := s.u.window.closed()
 	p := s.c.Progress()
+	s.u.absence.left(p.LastAck)
 	s.u.count(func(st *Status) {
 		st.Discarded += thrown
 		st.LastAck, st.RoundTrip = p.LastAck, p.RoundTrip

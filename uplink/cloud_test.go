@@ -40,7 +40,8 @@ type cloud struct {
 	held        map[uint16]bool // identifiers of QoS 2 that the client has not released
 	subscribed  bool
 	got         []seen
-	commands    []wire.Message // unacknowledged, to the client
+	commands    []wire.Message // to the client
+	confirmed   map[uint16]int // of them, by identifier
 	faults      []error
 }
 
@@ -112,7 +113,9 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 		c.known = true
 		answers := [][]byte{wire.AppendConnack(nil, &wire.ConnackPacket{SessionPresent: present, ReceiveMaximum: 2}, c.version)}
 		for i := range c.commands {
-			answers = append(answers, wire.AppendPublish(nil, &c.commands[i], c.version, 1, uint16(i+1), true, false, nil, 0))
+			if c.confirmed[uint16(i+1)] == 0 {
+				answers = append(answers, wire.AppendPublish(nil, &c.commands[i], c.version, 1, uint16(i+1), true, false, nil, 0))
+			}
 		}
 		return answers, nil
 	case wire.Subscribe:
@@ -128,6 +131,10 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 		id, _ := wire.ReadAck(body, c.version)
 		delete(c.held, id)
 		return [][]byte{wire.AppendAck(nil, wire.Pubcomp, id, 0, c.version)}, nil
+	case wire.Puback:
+		id, _ := wire.ReadAck(body, c.version)
+		c.confirmed[id]++
+		return nil, nil
 	case wire.Pingreq:
 		return [][]byte{{wire.Pingresp << 4, 0}}, nil
 	case wire.Disconnect:

@@ -80,11 +80,19 @@ type localBroker struct {
 	owed      []*owed
 	acked     []string // payloads, in order of their acknowledgement
 	published []wire.Message
+	held      map[uint16]bool // identifiers of QoS 2 that the uplink has not released
+	cutAfter  int             // packets, both ways, until this broker is there no more; 0: never
+	dead      bool
 	deaf      bool // PUBLISHes are not acknowledged
 	faults    []error
 }
 
 func (b *localBroker) dial() (net.Conn, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dead {
+		return nil, errors.New("the local broker is dead")
+	}
 	ours, theirs := net.Pipe()
 	go b.serve(ours)
 	return theirs, nil
@@ -115,6 +123,9 @@ func (b *localBroker) serve(nc net.Conn) {
 func (b *localBroker) take(nc net.Conn, raw []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.step(); err != nil {
+		return err
+	}
 	h, body := split(raw)
 	switch h >> 4 {
 	case wire.Connect:
@@ -131,11 +142,21 @@ func (b *localBroker) take(nc net.Conn, raw []byte) error {
 		if f != nil {
 			return f
 		}
-		b.published = append(b.published, p.Message)
+		if !b.held[p.ID] {
+			b.published = append(b.published, p.Message)
+		}
+		answer := byte(wire.Puback)
+		if p.QoS == 2 {
+			b.held[p.ID], answer = true, wire.Pubrec
+		}
 		if b.deaf {
 			return nil
 		}
-		return b.write(wire.AppendAck(nil, wire.Puback, p.ID, 0, 5))
+		return b.write(wire.AppendAck(nil, answer, p.ID, 0, 5))
+	case wire.Pubrel:
+		id, _ := wire.ReadAck(body, 5)
+		delete(b.held, id)
+		return b.write(wire.AppendAck(nil, wire.Pubcomp, id, 0, 5))
 	case wire.Puback, wire.Pubrec, wire.Pubcomp:
 		id, _ := wire.ReadAck(body, 5)
 		return b.acknowledged(h>>4, id)
@@ -159,6 +180,9 @@ func (b *localBroker) connect(nc net.Conn, h byte, body []byte) error {
 	}
 	present := b.known
 	b.known = true
+	if !present || b.held == nil {
+		b.held = map[uint16]bool{}
+	}
 	for _, o := range b.owed {
 		o.onWire = false
 	}
@@ -203,7 +227,21 @@ func (b *localBroker) deliver() error {
 	return nil
 }
 
+// step counts a packet towards the broker's death.
+func (b *localBroker) step() error {
+	if b.cutAfter > 0 {
+		if b.cutAfter--; b.cutAfter == 0 {
+			b.dead = true
+			return io.EOF
+		}
+	}
+	return nil
+}
+
 func (b *localBroker) write(packet []byte) error {
+	if err := b.step(); err != nil {
+		return err
+	}
 	_, err := b.nc.Write(packet)
 	return err
 }

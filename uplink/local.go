@@ -69,13 +69,15 @@ func (u *Uplink) serveLocal(ctx context.Context) error {
 	defer cancel()
 	c, ack, err := mqtt.Connect(starting, nc, u.inside, mqtt.Config{
 		ClientID: ClientID, Version: 5, SessionExpiry: forever, KeepAlive: localKeepAlive, ResponseTimeout: localTime,
-		ReceiveMaximum: uint16(u.cfg.Inflight), ManualAck: true, OnMessage: u.outgoing,
+		ReceiveMaximum: uint16(u.cfg.Inflight), ManualAck: true, OnMessage: u.outgoing, ManualRelease: true,
 	})
 	if err != nil {
 		return fmt.Errorf("open the session on the local broker: %w", err)
 	}
 	if !ack.SessionPresent {
 		u.window.forget()
+	} else if err := c.Release(u.once.Finished()...); err != nil { // the session of a process that died may still hold these
+		u.log.Debug("identifiers of commands", "err", err)
 	}
 	if err = u.subscribeLocal(starting, c); err == nil {
 		u.local.set(c)

@@ -59,9 +59,6 @@ func (m *mapping) incoming(topic string) (string, bool) {
 	return local, ok && local != "" && matchesAny(m.receive, local)
 }
 
-// command says whether a local topic carries commands to a device. A retained one would be repeated at every start.
-func command(topic string) bool { return strings.HasSuffix(topic, "/set") }
-
 func matchesAny(filters []string, topic string) bool {
 	return slices.ContainsFunc(filters, func(f string) bool { return mqtt.Matches(f, topic) })
 }

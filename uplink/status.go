@@ -29,6 +29,7 @@ type Status struct {
 	Received       uint64        // messages from the cloud that were let in
 	Refusals       uint64        // messages from the cloud that were not let in
 	Retained       uint64        // of these: retained commands (E406)
+	Repeated       uint64        // commands that came again and were not executed again
 	Discarded      uint64        // QoS 0 messages that came while they could not go
 	Expired        uint64        // messages whose time ran out while they waited for the cloud (MQTT 5's message expiry)
 	Delayed        uint64        // messages that the cloud did not take for the moment (0x97) and that went again

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/once"
 	"edged/uplink/reach"
 )
 
@@ -40,6 +41,11 @@ type Deps struct {
 	// GaveUp tells of a message that no PUBLISH to this cloud can hold, under its local topic; nil: nobody. It must not
 	// block.
 	GaveUp func(topic string, payload []byte)
+	// Commands is the file that remembers which commands were executed; "": only this process does.
+	Commands string
+	// Alive is a time, not long ago, at which an earlier run was alive; zero: nobody knows. Commands that waited in the
+	// cloud since may be as old.
+	Alive time.Time
 
 	// Memory is a file that keeps over restarts where the cloud's names led; "": none.
 	Memory string
@@ -71,11 +77,15 @@ type Uplink struct {
 	links   chan struct{} // holds one: the network changed
 	lastID  atomic.Uint32 // the identifier of the last message that was sent
 	quota   quota         // of the cloud
+	once    *once.Book    // of the goroutines obey and confirm
+	flight  *flight
+	absence absence
 
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
 	brief    int    // sessions in a row that the server ended at once
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none
+	nextID   uint16 // of a message that is not remembered, on the local broker; of the goroutine obey
 	asked    bool   // the server has our subscriptions, if it has our session
 	// plainWill is what of our presence the server refused.
 	plainWill struct{ retain, qos bool }
@@ -98,7 +108,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), local: newLocal(),
 		inside: mqtt.NewSession(), outside: mqtt.NewSession(),
 		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1),
-		status: Status{State: Off}, told: map[string]bool{}, events: map[string]time.Time{},
+		status: Status{State: Off}, flight: newFlight(), told: map[string]bool{}, events: map[string]time.Time{},
 	}
 	for _, s := range cfg.URLs {
 		t, err := reach.ParseTarget(s)
@@ -107,6 +117,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 		}
 		u.targets = append(u.targets, t)
 	}
+	u.absence.left(deps.Alive)
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -122,6 +133,10 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 func (u *Uplink) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	var err error
+	if u.once, err = once.Open(u.deps.Commands); err != nil {
+		u.forgetful(err)
+	}
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.followLinks} {
 		parts.Go(func() { part(life) })
@@ -130,6 +145,9 @@ func (u *Uplink) Run(ctx context.Context) error {
 	u.keepCloud(ctx)
 	end()
 	parts.Wait()
+	if err := u.once.Close(); err != nil {
+		u.log.Debug("close the book of commands", "err", err)
+	}
 	u.state(func(s *Status) { s.State, s.Code, s.Text = Off, "", "" })
 	return nil
 }

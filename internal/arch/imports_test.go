@@ -92,7 +92,7 @@ func treeMap() map[string]entry {
 			why:   "mochi's codec is seen by this package alone, so that it can be replaced in one place",
 		},
 		"uplink": {
-			ours: []string{"mqtt", "uplink/reach"}, third: []string{sys},
+			ours: []string{"mqtt", "uplink/once", "uplink/reach"}, third: []string{sys},
 			why: "the uplink is a client of two brokers; ours is to it what any other is",
 		},
 		"uplink/reach": {
@@ -107,6 +107,7 @@ func treeMap() map[string]entry {
 			third: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 			why:   "figures in, text out; the only place that knows Prometheus",
 		},
+		"uplink/once": {why: "what was executed is remembered without knowing what it was"},
 		"systemd": {
 			third: []string{"github.com/coreos/go-systemd/v22/daemon"},
 			why:   "the service manager is told by whoever wires the parts, not by the parts",

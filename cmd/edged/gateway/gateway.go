@@ -53,6 +53,7 @@ type Gateway struct {
 	watch   *part  // hears of plugging, once there is a device
 	machine machine
 	gaps    *gaps
+	alive   time.Time // of an earlier run, see newest
 	facts   facts
 	phase   atomic.Int32         // a phase
 	reloads chan chan<- Reloaded // to Run; whoever asks waits until it takes the order
@@ -75,6 +76,7 @@ func New(opts Options) (*Gateway, error) {
 	if err := os.MkdirAll(opts.State, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w (E604)\nname another with --state, or mend what is there", journal.ErrUnusable, opts.State, err)
 	}
+	g.alive = newest(opts.State)
 	if err := g.cfg.Identify(opts.State); err != nil {
 		g.log.Warn("the gateway's id could not be kept", "err", err)
 	}

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"io/fs"
 	"net"
 	"path/filepath"
 	"time"
@@ -33,8 +34,37 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 		Memory:    filepath.Join(g.opts.State, "cloud-addresses.json"),
 		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
 		Event:     g.cloudEvent, GaveUp: g.cloudGap,
+		Commands: filepath.Join(g.opts.State, "commands"), Alive: g.lastAlive(),
 	})
 	return cloudLink{uplink: u}, err
+}
+
+// lastAlive is when the link, or an earlier run, was last alive for certain; zero where the clock cannot tell.
+func (g *Gateway) lastAlive() time.Time {
+	if u := g.Uplink(); u != nil {
+		return u.Status().LastAck
+	}
+	if !g.clock.Believed() {
+		return time.Time{}
+	}
+	return g.alive
+}
+
+// newest is when something below a directory was written last; zero: never. An earlier run was alive then.
+func newest(dir string) (at time.Time) {
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it is not there any more, or not ours
+		}
+		if info, err := e.Info(); err == nil && !e.IsDir() && info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+		return nil
+	})
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // cloudEvent publishes what is wrong with the link as an event, for the time when it is right again.
