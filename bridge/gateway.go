@@ -44,13 +44,19 @@ type Health struct {
 	Code        string     `json:"code,omitempty"`
 	Text        string     `json:"text,omitempty"`
 	Backlog     Backlog    `json:"backlog"`
-	Dropped     uint64     `json:"dropped"`            // messages given up so far
-	LastAck     *time.Time `json:"last_ack,omitempty"` // nil: none yet
+	Dropped     uint64     `json:"dropped"`                  // messages given up so far
+	LastAck     *time.Time `json:"last_ack,omitempty"`       // nil: none yet
+	LastAckAgeS *float64   `json:"last_ack_age_s,omitempty"` // the same, whatever the clock did
 	RoundTripMS float64    `json:"round_trip_ms,omitempty"`
 	Reconnects  uint64     `json:"reconnects"`
-	Disk        *Disk      `json:"disk,omitempty"`
-	Temperature *float64   `json:"temperature,omitempty"` // °C, of the processor
-	UnderVolt   *bool      `json:"under_voltage,omitempty"`
+	Clock       ClockInfo  `json:"clock"`
+
+	DroppedBy    map[string]uint64 `json:"dropped_by,omitempty"`    // by reason; those that are 0 are left out
+	ReconnectsBy map[string]uint64 `json:"reconnects_by,omitempty"` // by how the session before ended; the same
+
+	Disk        *Disk    `json:"disk,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"` // °C, of the processor
+	UnderVolt   *bool    `json:"under_voltage,omitempty"`
 }
 
 // Backlog is what is owed to the cloud.
@@ -65,6 +71,10 @@ type Disk struct {
 	FreeBytes  uint64 `json:"free_bytes"`
 	TotalBytes uint64 `json:"total_bytes"`
 	Writable   bool   `json:"writable"`
+
+	WrittenBytes *uint64  `json:"written_bytes,omitempty"` // to the device, by everybody, since the machine started
+	JournalBytes uint64   `json:"journal_written_bytes"`   // by the broker's journal, since the gateway started
+	LifeYears    *float64 `json:"life_years,omitempty"`    // that the device lasts if it goes on like this
 }
 
 const (

@@ -101,6 +101,9 @@ func (u *Uplink) fallen(t reach.Target, a *attempt, now time.Time) {
 	default:
 		u.brief = 0
 	}
+	if !a.up.IsZero() {
+		u.ended = endOf(a, u.brief >= mostBrief)
+	}
 	if u.brief >= mostBrief && !a.up.IsZero() {
 		a.err = u.takenOver(a.why == taken, a.err)
 	}
@@ -199,6 +202,7 @@ func (s *session) accepted() {
 	u.state(func(st *Status) {
 		if u.sessions++; u.sessions > 1 {
 			st.Reconnects++
+			st.ReconnectsBy[u.ended]++
 		}
 		st.State, st.Code, st.Text = Up, "", ""
 		st.Server, st.SessionPresent = s.line.Target.String(), s.ack.SessionPresent

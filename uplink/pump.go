@@ -172,7 +172,7 @@ func (s *session) watch(ctx context.Context) error {
 			if now.Sub(looked) >= nudgeGap && s.nudged() {
 				looked = now
 				if a, gone := s.addressGone(); gone {
-					return fmt.Errorf("the address %s of this link is gone", a)
+					return fmt.Errorf("%w: %s", errMoved, a)
 				}
 				s.c.Ping()
 			}

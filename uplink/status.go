@@ -23,6 +23,7 @@ type Status struct {
 	LastAck        time.Time     // when the cloud acknowledged anything; zero: never
 	SessionPresent bool          // the cloud had kept our session at the last CONNACK
 	Reconnects     uint64        // sessions after the first
+	ReconnectsBy   Ends          // these, by how the one before ended
 	RoundTrip      time.Duration // of acknowledgements, smoothed; 0: not known
 	Inflight       int           // messages that the local broker gave us and the cloud has not acknowledged
 	Sent           uint64        // messages handed to the cloud's connection

@@ -82,6 +82,7 @@ type Uplink struct {
 	absence absence
 
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
+	ended    End    // of the last session
 	brief    int    // sessions in a row that the server ended at once
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none

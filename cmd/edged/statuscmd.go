@@ -85,6 +85,12 @@ func (g *globals) showStatus(s gateway.Status, oneDevice bool) error {
 		fmt.Fprintf(w, "Gateway\t%s\tedged %s, up %s\n", s.Gateway, s.Version, age(time.Duration(s.UptimeS)*time.Second))
 		fmt.Fprintf(w, "Cloud\t%s\t%s\n", g.mark(s.Cloud.State, s.Cloud.State == "up" || s.Cloud.State == "off"), cloudLine(s.Cloud))
 		fmt.Fprintf(w, "Broker\t%s\t%d clients, %d sessions, %d retained\n", strings.Join(s.Broker.Listeners, " "), s.Broker.Clients, s.Broker.Sessions, s.Broker.Retained)
+		if s.Console.URL != "" {
+			fmt.Fprintf(w, "Console\t%s\t\n", s.Console.URL)
+		}
+		if s.Disk != nil {
+			fmt.Fprintf(w, "Disk\t%s\t%s\n", g.mark(map[bool]string{true: "ok", false: "not written"}[s.Disk.Writable], s.Disk.Writable), diskLine(s.Disk))
+		}
 		if !s.Clock.Believed {
 			fmt.Fprintf(w, "Clock\t%s\t\n", g.mark("not set", false))
 		}
@@ -124,10 +130,52 @@ func cloudLine(c gateway.Cloud) string {
 		return "not configured"
 	}
 	said := "nothing acknowledged yet"
-	if c.LastAck != nil {
-		said = "last acknowledged " + age(time.Since(*c.LastAck)) + " ago"
+	if c.LastAckAgeS != nil {
+		said = "last acknowledged " + age(time.Duration(*c.LastAckAgeS*float64(time.Second))) + " ago"
 	}
-	return fmt.Sprintf("%s, %d messages wait, %d given up, %d reconnects", said, c.Backlog.Messages, c.Dropped, c.Reconnects)
+	waiting := "nothing waits"
+	if c.Backlog.Messages > 0 {
+		waiting = fmt.Sprintf("%d messages (%s) wait, the oldest since %s", c.Backlog.Messages, amount(uint64(c.Backlog.Bytes)), age(time.Duration(c.Backlog.OldestS*float64(time.Second))))
+	}
+	return fmt.Sprintf("%s, %s, %d given up%s, %d reconnects%s", said, waiting, c.Dropped, reasons(c.DroppedBy), c.Reconnects, reasons(c.ReconnectsBy))
+}
+
+// reasons lists what is not 0, in parentheses.
+func reasons(counts map[string]uint64) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[name]; n > 0 {
+			all = append(all, fmt.Sprintf("%s %d", strings.ReplaceAll(name, "_", " "), n))
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(all, ", ") + ")"
+}
+
+func diskLine(d *bridge.Disk) string {
+	line := amount(d.FreeBytes) + " free, journal wrote " + amount(d.JournalBytes)
+	if d.WrittenBytes != nil {
+		line += ", all of this machine " + amount(*d.WrittenBytes)
+	}
+	if d.LifeYears != nil {
+		line += fmt.Sprintf(", lasts about %.0f years so", *d.LifeYears)
+	}
+	return line
+}
+
+// amount writes a number of bytes as people say it.
+func amount(n uint64) string {
+	for _, u := range []struct {
+		name string
+		size uint64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if n >= u.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.size), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
 }
 
 func deviceLine(d bridge.Status) string {

@@ -124,6 +124,6 @@ func diskFamilies() []family {
 		known("edged_disk_free_bytes", "Free space where the state directory is.", gauge, func(f *Figures) *uint64 { return f.Disk.Free }),
 		known("edged_disk_size_bytes", "Size of the file system that the state directory is on.", gauge, func(f *Figures) *uint64 { return f.Disk.Size }),
 		known("edged_disk_written_bytes_total", "Bytes that were written to that device by everybody since the machine started.", counter, func(f *Figures) *uint64 { return f.Disk.Written }),
-		known("edged_disk_life_years", "Years that the device lasts at the present rate, under an assumption that docs/metrics.md states.", gauge, func(f *Figures) *float64 { return f.Disk.LifeYears }),
+		known("edged_disk_life_years", "Years that the device lasts if it is written as since the machine started, under an assumption that docs/metrics.md states.", gauge, func(f *Figures) *float64 { return f.Disk.LifeYears }),
 	}
 }

@@ -33,7 +33,8 @@ func (g *Gateway) figures() metrics.Figures {
 	}
 	g.machineFigures(&f)
 	if u := g.Uplink(); u != nil {
-		f.Uplink = linkFigures(u.Status(), s.Cloud)
+		now := u.Status()
+		f.Uplink = linkFigures(now, g.cloudOf(now))
 	}
 	for i := range s.Devices {
 		d := &s.Devices[i]
@@ -51,10 +52,10 @@ func (g *Gateway) figures() metrics.Figures {
 
 // machineFigures adds what the board and its disk tell.
 func (g *Gateway) machineFigures(f *metrics.Figures) {
-	disk, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, f.Journal.Writable)
+	disk, temperature, underVoltage := g.board()
 	f.Temperature, f.UnderVoltage = temperature, underVoltage
 	if disk != nil {
-		f.Disk = metrics.Disk{Free: &disk.FreeBytes, Size: &disk.TotalBytes}
+		f.Disk = metrics.Disk{Free: &disk.FreeBytes, Size: &disk.TotalBytes, Written: disk.WrittenBytes, LifeYears: disk.LifeYears}
 	}
 }
 
@@ -64,12 +65,12 @@ func linkFigures(u uplink.Status, c Cloud) *metrics.Uplink {
 		Connected: u.State == uplink.Up, LastAck: u.LastAck, SessionPresent: u.SessionPresent, Inflight: u.Inflight,
 		RoundTrip: u.RoundTrip, Sent: u.Sent, Received: u.Received, Oldest: time.Duration(c.Backlog.OldestS * float64(time.Second)),
 		Backlog:         map[string]metrics.Backlog{"all": {Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes}},
-		Reconnects:      map[string]uint64{"any": u.Reconnects},
-		Dropped:         map[string]uint64{"queue": c.Dropped, "qos0": u.Discarded, "unsendable": u.Unsendable},
+		Reconnects:      c.ReconnectsBy,
+		Dropped:         c.DroppedBy,
 		CommandsRefused: map[string]uint64{"retained": u.Retained, "other": u.Refusals - u.Retained},
 	}
-	if !u.LastAck.IsZero() {
-		age := max(time.Since(u.LastAck), 0)
+	if c.LastAckAgeS != nil {
+		age := time.Duration(*c.LastAckAgeS * float64(time.Second))
 		f.LastAckAge = &age
 	}
 	return f

@@ -94,8 +94,11 @@ func (m machine) disk(dir string, writable bool) *bridge.Disk {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return nil
 	}
-	size := uint64(st.Bsize)
-	return &bridge.Disk{FreeBytes: st.Bavail * size, TotalBytes: st.Blocks * size, Writable: writable}
+	size, block := uint64(st.Bsize), m.block(dir)
+	return &bridge.Disk{
+		FreeBytes: st.Bavail * size, TotalBytes: st.Blocks * size, Writable: writable,
+		WrittenBytes: written(block), LifeYears: lifeYears(block, machineUptime()),
+	}
 }
 
 // addresses are those by which other machines may reach this one.

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type Status struct {
 	Cloud    Cloud            `json:"cloud"`
 	Broker   Broker           `json:"broker"`
 	Console  Console          `json:"console"`
+	Disk     *bridge.Disk     `json:"disk,omitempty"`
 	Clock    bridge.ClockInfo `json:"clock"`
 	Devices  []bridge.Status  `json:"devices"`
 }
@@ -42,6 +44,7 @@ type Cloud struct {
 	Text           string         `json:"text,omitempty"`
 	Server         string         `json:"server,omitempty"`
 	LastAck        *time.Time     `json:"last_ack"`
+	LastAckAgeS    *float64       `json:"last_ack_age_s"` // whatever the clock did
 	SessionPresent bool           `json:"session_present"`
 	Backlog        bridge.Backlog `json:"backlog"`
 	Dropped        uint64         `json:"dropped"` // messages given up so far
@@ -49,6 +52,9 @@ type Cloud struct {
 	Reconnects     uint64         `json:"reconnects"`
 	RoundTripMS    float64        `json:"round_trip_ms"`
 	Inflight       int            `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
+
+	DroppedBy    map[string]uint64 `json:"dropped_by,omitempty"`    // messages that never reach the cloud, by reason
+	ReconnectsBy map[string]uint64 `json:"reconnects_by,omitempty"` // by how the session before ended
 }
 
 // Broker is what the broker holds.
@@ -93,6 +99,7 @@ func (g *Gateway) Status() Status {
 	var noConsole []Problem
 	s.Console, noConsole = g.webStatus()
 	s.Problems = append(s.Problems, noConsole...)
+	s.Disk, _, _ = g.board()
 	for _, d := range g.bridges() {
 		st := d.Status()
 		s.Devices = append(s.Devices, st)
@@ -126,14 +133,19 @@ func (g *Gateway) cloud() Cloud {
 	if link == nil {
 		return Cloud{State: uplink.Off}
 	}
-	u := link.Status()
+	return g.cloudOf(link.Status())
+}
+
+// cloudOf is cloud of a link that is so.
+func (g *Gateway) cloudOf(u uplink.Status) Cloud {
 	c := Cloud{
 		State: u.State, Code: u.Code, Text: u.Text, Server: u.Server, SessionPresent: u.SessionPresent, Reconnects: u.Reconnects,
 		RoundTripMS: float64(u.RoundTrip.Microseconds()) / 1000, Inflight: u.Inflight,
 	}
 	if !u.LastAck.IsZero() {
 		at := u.LastAck.UTC().Truncate(time.Millisecond)
-		c.LastAck = &at
+		age := max(time.Since(u.LastAck).Seconds(), 0)
+		c.LastAck, c.LastAckAgeS = &at, &age
 	}
 	if s, ok := g.broker.Session(uplink.ClientID); ok {
 		c.Backlog = bridge.Backlog{Messages: s.Messages, Bytes: s.Bytes}
@@ -142,18 +154,39 @@ func (g *Gateway) cloud() Cloud {
 		}
 		c.Dropped, c.Refused = s.Dropped, s.Refused
 	}
+	c.DroppedBy = map[string]uint64{"queue": c.Dropped, "qos0": u.Discarded, "expired": u.Expired, "unsendable": u.Unsendable}
+	c.ReconnectsBy = u.ReconnectsBy.ByName()
 	return c
 }
 
 // health is what the gateway's own health topic tells.
 func (g *Gateway) health() bridge.Health {
 	c := g.cloud()
-	disk, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, g.writable())
+	disk, temperature, underVoltage := g.board()
 	return bridge.Health{
 		State: c.State, Code: c.Code, Text: c.Text,
-		Backlog: c.Backlog, Dropped: c.Dropped, LastAck: c.LastAck, RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects,
+		Backlog: c.Backlog, Dropped: c.Dropped, DroppedBy: some(c.DroppedBy), LastAck: c.LastAck, LastAckAgeS: c.LastAckAgeS,
+		RoundTripMS: c.RoundTripMS, Reconnects: c.Reconnects, ReconnectsBy: some(c.ReconnectsBy), Clock: g.clockInfo(),
 		Disk: disk, Temperature: temperature, UnderVolt: underVoltage,
 	}
+}
+
+// some leaves out what is 0: health goes over the air each minute.
+func some(counts map[string]uint64) map[string]uint64 {
+	maps.DeleteFunc(counts, func(_ string, n uint64) bool { return n == 0 })
+	return counts
+}
+
+// board tells of the disk and of what the board measures.
+func (g *Gateway) board() (disk *bridge.Disk, temperature *float64, underVoltage *bool) {
+	b := g.broker.Status()
+	found, temperature, underVoltage := g.facts.of(g.machine, g.opts.State, b.Alarms["E601"] == "" && b.Alarms["E602"] == "")
+	if found != nil {
+		d := *found
+		d.JournalBytes = b.JournalWritten
+		disk = &d
+	}
+	return disk, temperature, underVoltage
 }
 
 func (g *Gateway) clockInfo() bridge.ClockInfo { return bridge.ClockInfo{Believed: g.clock.Believed()} }
