@@ -75,6 +75,7 @@ type Uplink struct {
 	orders  chan *order   // from the cloud; full: nothing is read from there
 	handed  chan *order   // which the local broker has not confirmed; full: no more are handed
 	links   chan struct{} // holds one: the network changed
+	shown   chan struct{} // holds one: the server showed its certificates
 	lastID  atomic.Uint32 // the identifier of the last message that was sent
 	quota   quota         // of the cloud
 	once    *once.Book    // of the goroutines obey and confirm
@@ -108,7 +109,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 	u := &Uplink{
 		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), local: newLocal(),
 		inside: mqtt.NewSession(), outside: mqtt.NewSession(),
-		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1),
+		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1), shown: make(chan struct{}, 1),
 		status: Status{State: Off}, flight: newFlight(), told: map[string]bool{}, events: map[string]time.Time{},
 	}
 	for _, s := range cfg.URLs {
@@ -122,7 +123,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
-	u.dialer = reach.New(cfg.way(), u.deps.way())
+	u.dialer = reach.New(cfg.way(), u.deps.way(func() { signal(u.shown) }))
 	if u.deps.Links == nil {
 		u.deps.Links = watchLinks
 	}
@@ -139,7 +140,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		u.forgetful(err)
 	}
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.followLinks} {
+	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.followLinks, u.watchCertificates} {
 		parts.Go(func() { part(life) })
 	}
 	u.state(func(s *Status) { s.State, s.Text = Down, "connecting for the first time" })

@@ -15,13 +15,10 @@ func (c Config) way() reach.Config {
 	return r
 }
 
-func (d Deps) way() reach.Deps {
-	r := reach.Deps{Log: d.Log, Floor: d.Floor, Dial: d.Dial, Resolve: d.Resolve, ResolveSRV: d.ResolveSRV, Memory: d.Memory}
+func (d Deps) way(shown func()) reach.Deps {
+	r := reach.Deps{Shown: shown, Log: d.Log, Floor: d.Floor, Dial: d.Dial, Resolve: d.Resolve, ResolveSRV: d.ResolveSRV, Memory: d.Memory}
 	if r.Dial == nil {
 		r.Dial = dialTCP
 	}
 	return r
 }
-
-// Certificates returns those on which the link depends: ours as it is in its file, and those that the server showed last.
-func (u *Uplink) Certificates() []reach.Certificate { return u.dialer.Certificates() }

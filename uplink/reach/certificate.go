@@ -14,9 +14,9 @@ import (
 
 // Certificate is one on which the link depends.
 type Certificate struct {
-	Ours bool      // else the server's, or one of who signed it
-	Name string    // whose it is
-	End  time.Time // it is valid until then
+	Ours       bool   // else the server's, or one of who signed it
+	Name       string // whose it is
+	Begin, End time.Time
 }
 
 // Certificates returns those on which the link depends: ours as it is in its file, and those that the server showed last.
@@ -30,7 +30,7 @@ func (d *Dialer) Certificates() []Certificate {
 	}
 	for _, pair := range pairs {
 		if pair.Leaf != nil {
-			all = append(all, Certificate{Ours: true, Name: pair.Leaf.Subject.CommonName, End: pair.Leaf.NotAfter})
+			all = append(all, Certificate{Ours: true, Name: pair.Leaf.Subject.CommonName, Begin: pair.Leaf.NotBefore, End: pair.Leaf.NotAfter})
 		}
 	}
 	return all
@@ -50,11 +50,14 @@ func (d *Dialer) shown(state tls.ConnectionState) {
 		if name == "" && len(c.DNSNames) > 0 {
 			name = c.DNSNames[0]
 		}
-		all = append(all, Certificate{Name: name, End: c.NotAfter})
+		all = append(all, Certificate{Name: name, Begin: c.NotBefore, End: c.NotAfter})
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.servers = all
+	d.mu.Unlock()
+	if d.deps.Shown != nil {
+		d.deps.Shown()
+	}
 }
 
 func soonest(chain []*x509.Certificate) time.Time {

@@ -36,6 +36,8 @@ type Deps struct {
 	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// ResolveSRV looks up the SRV records of _service._tcp.domain, in the order of RFC 2782. nil: the system's resolver.
 	ResolveSRV func(ctx context.Context, service, domain string) ([]*net.SRV, error)
+	// Shown is called when a server has shown its certificates, which were valid. It must not block. nil: nobody waits.
+	Shown func()
 	// Memory is a file that keeps over restarts where names led; "": none.
 	Memory string
 }

@@ -17,7 +17,7 @@ const handshakeTime = 10 * time.Second
 
 // secure speaks TLS on a connection. The text says what came of it.
 func (o *opening) secure(ctx context.Context, c *Conn) (text string, err error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: certified(o.target, c.to.host), Time: o.now}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: certified(o.target, c.to.host), Time: o.Now}
 	if o.cfg.ALPN != "" {
 		cfg.NextProtos = []string{o.cfg.ALPN}
 	}
@@ -56,9 +56,9 @@ func certified(t Target, host string) string {
 	return host
 }
 
-// now is the time for certificates: a board without a battery starts years in the past, but not before the time of which
+// Now is the time for certificates: a board without a battery starts years in the past, but not before the time of which
 // the floor is sure.
-func (d *Dialer) now() time.Time {
+func (d *Dialer) Now() time.Time {
 	now := time.Now()
 	if d.deps.Floor != nil {
 		if floor := d.deps.Floor(); floor.After(now) {
@@ -94,7 +94,7 @@ func (d *Dialer) explainTLS(c *Conn, err error) *Failure {
 }
 
 func (d *Dialer) explainTime(t Target, c *x509.Certificate, err error) *Failure {
-	now := d.now().UTC()
+	now := d.Now().UTC()
 	if now.Before(c.NotBefore) {
 		return &Failure{"E301", fmt.Sprintf("the clock is wrong: it says %s, but the certificate of %s is valid from %s; set the clock or let it be synchronised",
 			now.Format("2006-01-02 15:04"), t, day(c.NotBefore)), err}

@@ -93,6 +93,11 @@ func (g *Gateway) Status() Status {
 	if s.Cloud.State == uplink.Down || s.Cloud.State == uplink.Refused {
 		s.Problems = append(s.Problems, Problem{Code: s.Cloud.Code, Level: "warning", Text: cloudText(s.Cloud), Do: "nothing is lost meanwhile; edged tries again by itself"})
 	}
+	if link := g.Uplink(); link != nil {
+		for _, text := range link.Expiring() {
+			s.Problems = append(s.Problems, Problem{Code: uplink.ExpiryCode, Level: "warning", Text: text, Do: "renew it before it expires; until then all works"})
+		}
+	}
 	if !s.Clock.Believed {
 		s.Problems = append(s.Problems, Problem{Code: "E301", Level: "warning", Text: "the clock is not set", Do: "give the gateway a time server or a battery-backed clock"})
 	}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"edged/mqtt"
+	"edged/uplink"
+)
+
+func loopback(_ context.Context, network, _ string) ([]netip.Addr, error) {
+	if network == "ip4" {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	now := time.Now()
+	cert, key := ca.issue(t, "cloud.test", now.Add(-time.Hour), now.Add(time.Hour))
+	plain, web := webMosquitto(t, "cafile "+ca.file, "certfile "+cert, "keyfile "+key)
+	proxy := newProxy(t, "", "")
+	for _, c := range []struct {
+		name string
+		set  func(*uplink.Config)
+		want string // steps that worked, and the one that did not with its code
+	}{
+		{"the longest way", func(c *uplink.Config) {
+			c.URLs, c.CA, c.Proxy = []string{"wss://cloud.test:" + portOf(t, web)}, ca.file, proxy.address()
+		}, "tcp proxy tls websocket mqtt round trip"},
+		{"plain", func(c *uplink.Config) { c.URLs = []string{"mqtt://cloud.test:" + portOf(t, plain.address)} }, "resolve tcp mqtt round trip"},
+		{"no address", func(c *uplink.Config) { c.URLs = []string{"mqtt://127.0.0.1:" + portOf(t, freePort(t))} }, "!tcp E307"},
+		{"nobody whom we trust", func(c *uplink.Config) { c.URLs = []string{"wss://cloud.test:" + portOf(t, web)} }, "resolve tcp !tls E303"},
+		{"the wrong path", func(c *uplink.Config) {
+			c.URLs, c.CA = []string{"wss://cloud.test:" + portOf(t, answerAll(t, "HTTP/1.1 404 Not Found\r\n\r\n"))}, ca.file
+		}, "resolve tcp !tls E305"},
+		{"two addresses", func(c *uplink.Config) {
+			c.URLs = []string{"mqtt://127.0.0.1:" + portOf(t, freePort(t)), "mqtt://cloud.test:" + portOf(t, plain.address)}
+		}, "!tcp E307 resolve tcp mqtt round trip"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config()
+			c.set(&cfg)
+			var got []string
+			_, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw", Resolve: loopback}, uplink.Guest{ClientID: "check", Beside: true}, func(f uplink.Finding) {
+				if !f.OK {
+					f.Step = "!" + f.Step + " " + f.Code
+				}
+				got = append(got, f.Step)
+			})
+			if text := strings.Join(got, " "); err != nil || text != c.want {
+				t.Errorf("steps %q, %v, want %q", text, err, c.want)
+			}
+		})
+	}
+}
+
+// What a server owes to the session that is tried stays owed, and the session stays.
+func TestCheckTakesNothing(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		cloud := newMosquitto(t)
+		cfg := config()
+		cfg.URLs, cfg.Version = []string{"mqtt://" + cloud.address}, version
+		b := ourBroker(t)
+		orders := make(chan string, 2)
+		d := device(t, b, "dev", func(d *mqtt.Delivery) { orders <- string(d.Payload) })
+		if _, err := d.Subscribe(t.Context(), 0, mqtt.Subscription{Filter: setA, QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+		u, stop := startReal(t, cfg, b, nil)
+		eventually(t, soon, "the link is up", func() bool { return u.Status().State == uplink.Up })
+		far := newConsumer(t, cloud.address, "edged/gw/status")
+		eventually(t, soon, "the cloud knows the session", func() bool { return slices.Contains(far.on(status), "online") })
+		stop()
+		p, err := far.c.Publish(t.Context(), mqtt.Message{Topic: setA, Payload: []byte("x"), QoS: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		before := len(far.on(status))
+		reached, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw"}, uplink.Guest{ClientID: "gw"}, func(uplink.Finding) {})
+		if err != nil || reached != 1 {
+			t.Fatalf("version %d: reached %d, %v", version, reached, err)
+		}
+		u, stop = startReal(t, cfg, b, nil)
+		select {
+		case got := <-orders:
+			if got != "x" {
+				t.Errorf("version %d: the order is %q", version, got)
+			}
+		case <-time.After(soon):
+			t.Errorf("version %d: the order that waited is gone", version)
+		}
+		eventually(t, soon, "online again", func() bool { return len(far.on(status)) > before })
+		if got := far.on(status)[before:]; got[0] != "online" || !u.Status().SessionPresent {
+			t.Errorf("version %d: statuses after the check %q, session present %t", version, got, u.Status().SessionPresent)
+		}
+		stop()
+	}
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"edged/uplink/reach"
+)
+
+// ExpiryCode is the code of a certificate that expires soon.
+const ExpiryCode = "E309"
+
+const (
+	day         = 24 * time.Hour
+	expiryEvery = time.Hour // how often certificates are looked at, besides when the server shows them
+)
+
+// expiryDays are the days before its end at which a certificate is told of.
+func expiryDays() [3]int { return [3]int{7, 14, 30} }
+
+// Expiring tells which certificates that the link depends on expire soon, and what to do.
+func (u *Uplink) Expiring() []string {
+	var all []string
+	now := u.dialer.Now()
+	for _, c := range u.dialer.Certificates() {
+		if stage(c, now) > 0 {
+			all = append(all, expiryText(c, now))
+		}
+	}
+	return all
+}
+
+// stage is how many days before its end a certificate was last to be told of: 30, 14, 7, or 0 for later. One that is made
+// for less than 90 days has the last third of its life for that.
+func stage(c reach.Certificate, now time.Time) int {
+	for _, days := range expiryDays() {
+		if c.End.Sub(now) <= min(time.Duration(days)*day, c.End.Sub(c.Begin)/3) {
+			return days
+		}
+	}
+	return 0
+}
+
+func expiryText(c reach.Certificate, now time.Time) string {
+	whose, do := fmt.Sprintf("the server's certificate %q", c.Name), "whoever runs the server must renew it"
+	if c.Ours {
+		whose, do = fmt.Sprintf("our certificate %q", c.Name), "replace the files of uplink.cert and uplink.key; they are read anew at the next connection"
+	}
+	when := "expired"
+	if left := c.End.Sub(now); left > 0 {
+		when = fmt.Sprintf("expires in %d days,", left/day)
+	}
+	return fmt.Sprintf("%s %s on %s; %s", whose, when, c.End.UTC().Format(time.DateOnly), do)
+}
+
+// watchCertificates tells of certificates that expire soon, each 30, 14 and 7 days ahead, until ctx ends.
+func (u *Uplink) watchCertificates(ctx context.Context) {
+	tick := time.NewTicker(expiryEvery)
+	defer tick.Stop()
+	told := map[reach.Certificate]int{}
+	for {
+		now := u.dialer.Now()
+		for _, c := range u.dialer.Certificates() {
+			s := stage(c, now)
+			if s == 0 || told[c] != 0 && told[c] <= s {
+				continue
+			}
+			told[c] = s
+			text := expiryText(c, now)
+			u.log.Warn(text, "code", ExpiryCode)
+			if u.deps.Event != nil {
+				u.deps.Event(ExpiryCode, text)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-u.shown:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
