@@ -71,7 +71,8 @@ func (d *Dialer) proxy() (*proxy, error) {
 	}
 	p, err := parseProxy(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("the address of the proxy: %w", err)
+		// What it is may be another secret, so it is not told.
+		return nil, &Failure{"E308", "uplink.proxy holds or refers to what is no address of a proxy; write http://HOST:PORT, or refer to http://USER:PASSWORD@HOST:PORT", nil}
 	}
 	return p, nil
 }
