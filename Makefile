@@ -8,6 +8,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 GO    ?= go
 TOOL   = $(GO) tool -modfile=internal/tools/go.mod
 ARCHES = amd64 arm64 arm riscv64
+# Tests that need what is no dependency of edged are modules of their own.
+MODULES = internal/peers internal/fleet
 
 # The version is told by git, the build time by the commit and not by the clock: the same commit gives the same bytes.
 # A tree without git (a tarball) may give SOURCE_DATE_EPOCH.
@@ -40,7 +42,9 @@ test: ## every test with the race detector; as root it installs mosquitto and gc
 	internal/tools/debian
 	@test "$$(id -u)" = 0 || echo "NOT RUN: internal/path needs root, for network namespaces" >&2
 	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $(TEST_FLAGS) ./...
-	cd internal/peers && $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $(TEST_FLAGS) ./...
+	@for dir in $(MODULES); do \
+		(cd $$dir && $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $(TEST_FLAGS) ./...) || exit 1; \
+	done
 
 check: fmt-check lint tidy-check arch-check cross-check ## format, vet, staticcheck, go.mod, the rules of the tree, cross builds
 	@echo "check: all good"
@@ -54,12 +58,14 @@ fmt-check:
 lint:
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	cd internal/peers && $(GO) vet ./... && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
+	@for dir in $(MODULES); do \
+		(cd $$dir && $(GO) vet ./... && $(GO) tool -modfile=../tools/go.mod staticcheck ./...) || exit 1; \
+	done
 
 tidy-check:
-	$(GO) mod tidy -diff
-	cd internal/tools && $(GO) mod tidy -diff
-	cd internal/peers && $(GO) mod tidy -diff
+	@for dir in . internal/tools $(MODULES); do \
+		(cd $$dir && $(GO) mod tidy -diff) || exit 1; \
+	done
 
 arch-check:
 	$(GO) test -count=1 ./internal/arch
