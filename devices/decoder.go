@@ -101,3 +101,13 @@ type Simulator interface {
 	// since a command may change when the device speaks.
 	Receive(p []byte, now time.Time, out []byte) []byte
 }
+
+// Readable counts the bytes that stand in a text: printable ASCII, tab, CR and LF.
+func Readable(p []byte) (n uint64) {
+	for _, x := range p {
+		if ' ' <= x && x < 0x7f || x == '\t' || x == '\r' || x == '\n' {
+			n++
+		}
+	}
+	return n
+}

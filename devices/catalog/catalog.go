@@ -10,6 +10,9 @@ import (
 
 	"edged/devices"
 	"edged/devices/line"
+	"edged/devices/meter"
+	"edged/devices/nmea"
+	"edged/devices/vedirect"
 )
 
 //go:embed *.toml
@@ -17,7 +20,9 @@ var files embed.FS
 
 // written are the drivers that a description can't express.
 func written() []*devices.Driver {
-	return []*devices.Driver{line.Driver()}
+	return []*devices.Driver{
+		line.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
+	}
 }
 
 // described are the descriptions NAME.toml.

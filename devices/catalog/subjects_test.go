@@ -49,6 +49,9 @@ func subjects(t testing.TB) []subject {
 	for i := range all {
 		s := &all[i]
 		for _, v := range loadVectors(t) {
+			if s.name == "dsmr" && bytes.HasSuffix(v.bytes, []byte("!\r\n")) {
+				continue // a meter sends checksums or it does not; one that did and does not is damaged
+			}
 			if v.driver == s.name && v.check == "stream" && !v.rejected() && len(v.options) == 0 {
 				s.frames = append(s.frames, v.bytes)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edged/devices"
+	"edged/devices/stream"
 )
 
 // base is what decoders of streams and of packets share.
@@ -16,7 +17,9 @@ type base struct {
 	counts devices.Counts
 	out    []devices.Reading
 	frame  []byte // of the packet in hand
+	found  *shape // by Judge
 	asked  string // the command that was made last, of several that are answered alike
+	wants  *shape // the one that answers what was asked last; nil: any may come
 }
 
 func newDecoder(p *protocol, given map[string][]byte) devices.Decoder {
@@ -24,7 +27,7 @@ func newDecoder(p *protocol, given map[string][]byte) devices.Decoder {
 	if p.packets() {
 		return &packetDecoder{base: b, buf: make([]byte, 0, 2*p.limit+2)}
 	}
-	return &streamDecoder{base: b, buf: make([]byte, 0, max(1024, 2*p.limit))}
+	return streamDecoder{&b, stream.New(&b, p.limit, false)}
 }
 
 // deliver hands on what a valid frame says.
@@ -37,154 +40,38 @@ func (d *base) deliver(s *shape, frame []byte, at time.Time, emit func(devices.S
 		emit(devices.Sample{At: at, Answer: command, Readings: d.out})
 		return
 	}
-	if s.readings == nil && s.blank == nil {
-		return
+	if s.readings == nil && s.blank == nil || d.wants != nil && s != d.wants && s.blank == nil {
+		return // it measures nothing, or is the late answer to another request
 	}
 	d.out = s.read(frame, d.out[:0])
 	emit(devices.Sample{At: at, Readings: d.out})
 }
 
-// streamDecoder finds frames in a stream of bytes. It looks for a shape's start bytes; a frame whose checksum or end is
-// wrong is counted as bad and searched for others from its second byte on, so that a valid frame is found wherever it
-// stands. Bytes of a bad frame that are in no valid one are not garbage as well.
+// heard notes which shape answers what was sent, where a description tells it.
+func (d *base) heard(p []byte) {
+	for i := range d.p.asks {
+		if a := &d.p.asks[i]; bytes.Equal(p, d.p.wire(a.t.build(nil, d.given))) {
+			d.wants = a.shape
+			return
+		}
+	}
+}
+
+// Sent tells what was written to the device.
+func (d streamDecoder) Sent(p []byte) {
+	d.heard(p)
+	d.Decoder.Sent(p)
+}
+
+// streamDecoder finds frames in a stream of bytes by their start bytes.
 type streamDecoder struct {
-	base
-	buf   []byte // what is not decided; its capacity never grows
-	from  uint64 // position of buf[0] in the stream
-	marks []mark // when parts of buf were read, oldest first
-	owed  int    // bytes of buf that belong to a frame which was counted as bad
-	echo  []byte // the request that may come back
+	*base
+	*stream.Decoder
 }
 
-// mark says that the bytes from a position in the stream on were read at at.
-type mark struct {
-	from uint64
-	at   time.Time
-}
-
-// Feed takes bytes.
-func (d *streamDecoder) Feed(p []byte, at time.Time, emit func(devices.Sample)) {
-	d.counts.Bytes += uint64(len(p))
-	for len(p) > 0 {
-		if n := len(d.marks); n == 0 || d.marks[n-1].at != at {
-			d.marks = append(d.marks, mark{d.from + uint64(len(d.buf)), at})
-		}
-		n := min(len(p), cap(d.buf)-len(d.buf))
-		d.buf = append(d.buf, p[:n]...)
-		p = p[n:]
-		d.scan(false, emit)
-	}
-}
-
-// Sent tells what was written to the device, which a line with one pair of wires brings back.
-func (d *streamDecoder) Sent(p []byte) { d.echo = append(d.echo[:0], p...) }
-
-// End gives up waiting for the rest of a frame.
-func (d *streamDecoder) End(emit func(devices.Sample)) { d.scan(true, emit) }
-
-// Counts gives what was seen.
-func (d *streamDecoder) Counts() devices.Counts {
-	c := d.counts
-	c.Pending = len(d.buf)
-	return c
-}
-
-// scan takes everything out of buf that is decided; at the end everything is.
-func (d *streamDecoder) scan(end bool, emit func(devices.Sample)) {
-	rest := d.buf
-	for len(rest) > 0 {
-		i := d.candidate(rest)
-		d.skip(i)
-		if rest = rest[i:]; len(rest) == 0 {
-			break
-		}
-		s, size, v := d.p.match(rest)
-		if n, part := d.echoed(rest); v != match && n > 0 {
-			if part && !end {
-				break
-			}
-			if !part {
-				d.counts.Echo += uint64(n)
-				d.owed, d.echo = max(0, d.owed-n), d.echo[:0]
-				rest = rest[n:]
-				continue
-			}
-		}
-		if v == more && !end {
-			break
-		}
-		if v == match {
-			at := d.timeOf(d.from + uint64(len(d.buf)-len(rest)))
-			d.counts.Frames++
-			d.owed = max(0, d.owed-size)
-			d.deliver(s, rest[:size], at, emit)
-			rest = rest[size:]
-			continue
-		}
-		if v == bad && size > d.owed {
-			d.counts.Bad++
-			d.owed = size
-		}
-		d.skip(1)
-		rest = rest[1:]
-	}
-	d.from += uint64(len(d.buf) - len(rest))
-	d.buf = d.buf[:copy(d.buf[:cap(d.buf)], rest)]
-	d.forget()
-}
-
-// candidate gives the offset of the first byte that may begin a frame or an echo, or the length of b.
-func (d *streamDecoder) candidate(b []byte) int {
-	n := d.p.candidate(b)
-	if len(d.echo) > 0 {
-		if i := bytes.IndexByte(b[:n], d.echo[0]); i >= 0 {
-			return i
-		}
-	}
-	return n
-}
-
-// echoed reports how many bytes at the beginning of b are those of the request, and whether that is only a part of it.
-func (d *streamDecoder) echoed(b []byte) (n int, part bool) {
-	if n = min(len(b), len(d.echo)); n == 0 || !bytes.Equal(b[:n], d.echo[:n]) {
-		return 0, false
-	}
-	return n, n < len(d.echo)
-}
-
-// skip accounts for n bytes that are in no valid frame.
-func (d *streamDecoder) skip(n int) {
-	owed := min(n, d.owed)
-	d.owed -= owed
-	d.counts.Garbage += uint64(n - owed)
-}
-
-// timeOf gives when the byte at a position was read.
-func (d *streamDecoder) timeOf(pos uint64) time.Time {
-	at := d.marks[0].at
-	for _, m := range d.marks[1:] {
-		if m.from > pos {
-			break
-		}
-		at = m.at
-	}
-	return at
-}
-
-// forget drops marks of bytes that are gone.
-func (d *streamDecoder) forget() {
-	n := 0
-	for n+1 < len(d.marks) && d.marks[n+1].from <= d.from {
-		n++
-	}
-	if len(d.buf) == 0 {
-		n = len(d.marks)
-	}
-	d.marks = d.marks[:copy(d.marks, d.marks[n:])]
-}
-
-// candidate gives the offset of the first byte that may begin a frame, or the length of b.
-func (p *protocol) candidate(b []byte) int {
+// Candidate gives the offset of the first byte that may begin a frame, or the length of b.
+func (d *base) Candidate(b []byte) int {
+	p := d.p
 	if p.starts[b[0]] {
 		return 0
 	}
@@ -202,20 +89,26 @@ func (p *protocol) candidate(b []byte) int {
 	return len(b)
 }
 
-// match tries each shape at b. A whole frame of any shape wins; else it waits where one may still come.
-func (p *protocol) match(b []byte) (s *shape, size int, v verdict) {
-	for _, x := range p.shapes {
+// Judge tries each shape at b. A whole frame of any shape wins; else it waits where one may still come.
+func (d *base) Judge(b []byte) (size int, v verdict) {
+	for _, x := range d.p.shapes {
 		n, w := x.match(b)
 		if w == match {
-			return x, n, match
+			d.found = x
+			return n, match
 		}
 		switch {
 		case v == more || w == no:
 		case w == more:
-			s, size, v = x, n, more
+			size, v = n, more
 		case v == no:
-			s, size, v = x, n, bad
+			size, v = n, bad
 		}
 	}
-	return s, size, v
+	return size, v
+}
+
+// Read hands on what the frame that Judge found says.
+func (d *base) Read(frame []byte, at time.Time, emit func(devices.Sample)) {
+	d.deliver(d.found, frame, at, emit)
 }

@@ -106,6 +106,9 @@ func (d *packetDecoder) read() (s *shape, v verdict) {
 	return s, v
 }
 
+// Sent tells what was written to the device.
+func (d *packetDecoder) Sent(p []byte) { d.heard(p) }
+
 // End says that no byte follows: a packet between silences has ended, one between delimiters has not.
 func (d *packetDecoder) End(emit func(devices.Sample)) {
 	if d.p.stuffing == nil && d.held > 0 {

@@ -184,3 +184,39 @@ func TestRequestsAreStuffed(t *testing.T) {
 		t.Errorf("% x, want % x", r.Bytes, want)
 	}
 }
+
+// TestLateAnswerIsNotRead: a frame that answers another request than the last gives no readings, even where nothing in it
+// tells that.
+func TestLateAnswerIsNotRead(t *testing.T) {
+	d := described(t, func(d *frame.Description) {
+		d.Frame = []frame.ShapeDescription{{Name: "a", Start: "55 01", Size: 3}, {Name: "b", Start: "55 02", Size: 3}}
+		d.Reading = []frame.ReadingDescription{
+			{Name: "a", Frame: "a", FieldDescription: frame.FieldDescription{At: 2}},
+			{Name: "b", Frame: "b", FieldDescription: frame.FieldDescription{At: 2}},
+		}
+		d.Ask = []frame.AskDescription{{Send: "01", Frame: "a"}, {Send: "02", Frame: "b"}}
+	})
+	dec, err := d.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	keep := func(s devices.Sample) { got = devices.AppendObject(got, s.Readings) }
+	late := []byte{0x55, 1, 7, 0x55, 2, 8}
+	dec.Feed(late, time.Time{}, keep)
+	dec.(devices.Hearer).Sent([]byte{2})
+	dec.Feed(late, time.Time{}, keep)
+	if want := `{"a":7}{"b":8}{"b":8}`; string(got) != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestDescriptionWhoseEchoWouldBeRead is refused: on a line with one pair of wires the request comes back.
+func TestDescriptionWhoseEchoWouldBeRead(t *testing.T) {
+	d := plain()
+	d.Reading = []frame.ReadingDescription{{Name: "v"}}
+	d.Ask = []frame.AskDescription{{Send: "55 01 02 03 04 5f"}}
+	if _, err := d.Driver(); err == nil {
+		t.Error("a request that is a valid frame")
+	}
+}

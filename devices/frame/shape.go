@@ -8,6 +8,7 @@ import (
 
 	"edged/devices"
 	"edged/devices/field"
+	"edged/devices/stream"
 )
 
 // maxFrame bounds a frame's size, and with it what a decoder holds.
@@ -106,13 +107,13 @@ type answer struct {
 	example []byte
 }
 
-type verdict uint8
+type verdict = stream.Verdict
 
 const (
-	no    verdict = iota // no frame of this shape begins here
-	more                 // one may begin here: not enough bytes
-	bad                  // one begins here and is damaged
-	match                // one begins here
+	no    = stream.No
+	more  = stream.More
+	bad   = stream.Bad
+	match = stream.Match
 )
 
 // match says whether a frame of this shape begins at b, and how long it is.

@@ -43,7 +43,7 @@ func (c *sum) compute(b []byte) (x uint32, ok bool) {
 		raw := make([]byte, 0, maxDigits)
 		for ; len(b) >= 2 && len(raw) < maxDigits; b = b[2:] {
 			hi, lo := digit(b[0]), digit(b[1])
-			if hi|lo > 15 {
+			if hi|lo > 15 || b[0] >= 'a' || b[1] >= 'a' { // a flipped bit makes another case, and the same number
 				return 0, false
 			}
 			raw = append(raw, hi<<4|lo)

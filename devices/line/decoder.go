@@ -46,11 +46,7 @@ type lineDecoder struct {
 // Feed takes bytes.
 func (d *lineDecoder) Feed(p []byte, at time.Time, emit func(devices.Sample)) {
 	d.counts.Bytes += uint64(len(p))
-	for _, x := range p {
-		if ' ' <= x && x < 0x7f || x == '\t' || x == '\r' || x == '\n' {
-			d.counts.Readable++
-		}
-	}
+	d.counts.Readable += devices.Readable(p)
 	for len(p) > 0 {
 		end := bytes.IndexAny(p, "\r\n")
 		part := p

@@ -43,10 +43,16 @@ func treeMap() map[string]entry {
 		},
 		"devices/checksum": {why: "sums of bytes need nothing of who sends them"},
 		"devices/field":    {ours: []string{"devices"}, why: fieldWhy},
-		"devices/frame":    {ours: []string{"devices", "devices/checksum", "devices/field"}, why: engineWhy},
+		"devices/stream":   {ours: []string{"devices"}, why: "finding frames among garbage needs nothing of what stands in them"},
+		"devices/frame":    {ours: []string{"devices", "devices/checksum", "devices/field", "devices/stream"}, why: engineWhy},
 		"devices/line":     {ours: []string{"devices"}, why: engineWhy},
+		"devices/meter":    {ours: []string{"devices", "devices/checksum", "devices/stream"}, why: driverWhy},
+		"devices/nmea":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
+		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
-			ours: []string{"devices", "devices/frame", "devices/line"}, third: []string{toml},
+			ours: []string{
+				"devices", "devices/frame", "devices/line", "devices/meter", "devices/nmea", "devices/vedirect",
+			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},
 		"bridge": {
@@ -124,6 +130,7 @@ const programWhy = "a part of the program, without its command line"
 
 const (
 	engineWhy = "an engine makes drivers and knows none of the others; the catalogue brings them together"
+	driverWhy = "a driver in Go is bytes and readings, and knows no other"
 	fieldWhy  = "how a value stands in bytes is the same in a frame and in a register"
 )
 
