@@ -64,6 +64,14 @@ type Backlog struct {
 	Messages uint64  `json:"messages"`
 	Bytes    int64   `json:"bytes"`
 	OldestS  float64 `json:"oldest_s"` // age of the oldest message
+
+	Classes map[string]ClassBacklog `json:"classes,omitempty"` // the same by class: event, status and readings
+}
+
+// ClassBacklog is what of a backlog is of one class.
+type ClassBacklog struct {
+	Messages uint64 `json:"messages"`
+	Bytes    int64  `json:"bytes"`
 }
 
 // Disk is the disk that the journal is on.

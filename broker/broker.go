@@ -42,6 +42,8 @@ type Options struct {
 	Alarm func(code, text string)
 	// Gap is told of what a session gave up, by one goroutine; it must not block. May be nil.
 	Gap func(Gap)
+	// Classed says of which session [Broker.Session] tells the backlog by class, and of which class a topic is.
+	Classed Classed
 	// Version is of the program that holds the broker, for $SYS.
 	Version string
 	// FS is what the journal writes to; nil is the operating system.
@@ -123,6 +125,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
 		Feeding: make(chan struct{}, feeders),
+		Classed: b.opts.Classed,
 		Dropped: b.counters.Dropped, QueueFull: func() { b.counters.Hit(statistics.SessionQueue) },
 	}
 	b.sys.started = time.Now()

@@ -91,6 +91,12 @@ func (b *Broker) Status() Status {
 	return st
 }
 
+// Classed says of which session the backlog is told by class.
+type Classed = session.Classed
+
+// Classes is how many classes there are.
+const Classes = session.Classes
+
 // SessionStatus is what a session is owed.
 type SessionStatus = session.Status
 

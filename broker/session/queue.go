@@ -85,6 +85,9 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 		s.note(o.N, o.Pos, c.Message.Size(), s.env.Now().UnixMilli())
 		s.bound()
 	}
+	if owed {
+		s.classify(o.N, c.Message.Topic, c.Message.Size())
+	}
 	switch {
 	case s.sink == nil, s.ended, owed && o.N < s.tail:
 		return

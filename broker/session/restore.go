@@ -92,6 +92,9 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 		default:
 			s.carry(o.N, pos, m.Message.Size())
 		}
+		if !s.isAcked(o.N) {
+			s.classify(o.N, m.Message.Topic, m.Message.Size())
+		}
 	}
 	if m.Origin != 0 && m.ID != 0 {
 		r.hear(m.Origin).s.AddInbound(m.ID)
@@ -115,6 +118,9 @@ func (r *Restorer) session(x *state, pos journal.Pos) {
 	h.s.ID, h.s.User = x.id, x.user
 	h.recorded, h.connected = true, x.connected
 	h.s.restore(x, pos)
+	if x.id != r.env.Classed.ClientID {
+		h.s.runs = nil
+	}
 }
 
 // Restored is a session that outlived a stop.

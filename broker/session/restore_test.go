@@ -24,6 +24,8 @@ type world struct {
 	disk *journaltest.Disk
 	log  *journal.Journal
 	env  *session.Env
+
+	change func(*world) // of each env; nil: nothing
 }
 
 func newWorld(t testing.TB) *world {
@@ -43,6 +45,9 @@ func (w *world) open(replay func(journal.Record)) {
 	w.env = &session.Env{
 		Log: j, Now: time.Now, Gate: true, MayRead: func(*session.Session, string) bool { return true },
 		Commit: func() <-chan struct{} { return nil }, Go: func(f func()) { go f() }, Dropped: func(uint64) {}, QueueFull: func() {},
+	}
+	if w.change != nil {
+		w.change(w)
 	}
 }
 

@@ -63,6 +63,7 @@ type Env struct {
 	QueueFull func()
 	// Rejecting is set once some session's queue rejects.
 	Rejecting atomic.Bool
+	Classed   Classed
 	Memory    Budget // of what waits: queues, and what the connections hold
 	State     Budget // of the sessions themselves
 	Lot       *Lot   // where messages wait for acknowledgements before they are written; nil: each is written at once
@@ -127,7 +128,8 @@ type Session struct {
 	bytes   uint64      // owed so far, cumulative
 	last    journal.Pos // of the record of the latest number
 	dropped uint64
-	weight  int // as the budget knows
+	weight  int   // as the budget knows
+	runs    []run // of numbers whose class is not the first
 
 	refused uint64
 	refusal Gap           // what of it was not told
@@ -239,11 +241,12 @@ func (s *Session) Unsubscribe(filter string) (had bool) {
 // Status is what a session is owed.
 type Status struct {
 	Connected bool
-	Messages  uint64    // owed and not settled
-	Bytes     int64     // of these, roughly
-	Oldest    time.Time // when the oldest of these was published, roughly; zero without any
-	Dropped   uint64    // given up or lost so far
-	Refused   uint64    // not taken because the queue was full, so that their publishers know
+	Messages  uint64           // owed and not settled
+	Bytes     int64            // of these, roughly
+	Oldest    time.Time        // when the oldest of these was published, roughly; zero without any
+	Dropped   uint64           // given up or lost so far
+	Classes   [Classes]Backlog // the same by class, where the session is classed
+	Refused   uint64           // not taken because the queue was full, so that their publishers know
 }
 
 // Status tells what the session is owed.
@@ -253,5 +256,6 @@ func (s *Session) Status() Status {
 		bytes, at := s.estimate()
 		st.Bytes, st.Oldest = int64(bytes), time.UnixMilli(at)
 	}
+	st.Classes = s.byClass(Backlog{st.Messages, st.Bytes})
 	return st
 }

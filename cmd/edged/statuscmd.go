@@ -135,7 +135,12 @@ func cloudLine(c gateway.Cloud) string {
 	}
 	waiting := "nothing waits"
 	if c.Backlog.Messages > 0 {
-		waiting = fmt.Sprintf("%d messages (%s) wait, the oldest since %s", c.Backlog.Messages, amount(uint64(c.Backlog.Bytes)), age(time.Duration(c.Backlog.OldestS*float64(time.Second))))
+		classes := map[string]uint64{}
+		for name, b := range c.Backlog.Classes {
+			classes[name] = b.Messages
+		}
+		waiting = fmt.Sprintf("%d messages (%s) wait%s, the oldest since %s", c.Backlog.Messages, amount(uint64(c.Backlog.Bytes)),
+			reasons(classes), age(time.Duration(c.Backlog.OldestS*float64(time.Second))))
 	}
 	return fmt.Sprintf("%s, %s, %d given up%s, %d reconnects%s", said, waiting, c.Dropped, reasons(c.DroppedBy), c.Reconnects, reasons(c.ReconnectsBy))
 }

@@ -22,9 +22,9 @@ func TestCloudLineTellsTheLastAcknowledgement(t *testing.T) {
 		{"none", gateway.Cloud{State: "off"}, "not configured"},
 		{"connected, nothing acknowledged", gateway.Cloud{State: "up"}, "nothing acknowledged yet, nothing waits, 0 given up, 0 reconnects"},
 		{"a working day", gateway.Cloud{
-			State: "up", LastAck: &at, LastAckAgeS: &age, Backlog: bridge.Backlog{Messages: 12, Bytes: 3400, OldestS: 5},
+			State: "up", LastAck: &at, LastAckAgeS: &age, Backlog: bridge.Backlog{Messages: 12, Bytes: 3400, OldestS: 5, Classes: map[string]bridge.ClassBacklog{"event": {Messages: 2}, "readings": {Messages: 10}}},
 			Dropped: 3, DroppedBy: map[string]uint64{"queue": 3, "qos0": 0}, Reconnects: 4, ReconnectsBy: map[string]uint64{"taken_over": 1, "dead": 3},
-		}, "last acknowledged 90 s ago, 12 messages (3.4 kB) wait, the oldest since 5.0 s, 3 given up (queue 3), 4 reconnects (dead 3, taken over 1)"},
+		}, "last acknowledged 90 s ago, 12 messages (3.4 kB) wait (event 2, readings 10), the oldest since 5.0 s, 3 given up (queue 3), 4 reconnects (dead 3, taken over 1)"},
 	} {
 		if got := cloudLine(c.is); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)

@@ -104,6 +104,13 @@ func TestConsoleTellsWhatTheGatewayDoes(t *testing.T) {
 		age, _ := figure(text, "edged_uplink_last_acknowledged_age_seconds")
 		return there && connected == 0 && age > 0
 	})
+	y.send(t, []byte("{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n"))
+	eventually(t, 20*time.Second, "the figures tell what waits, by class", func() bool {
+		_, text = w.get(t, "/metrics")
+		readings, _ := figure(text, `edged_uplink_backlog_messages{class="readings"}`)
+		bytes, _ := figure(text, `edged_uplink_backlog_bytes{class="readings"}`)
+		return readings == 3 && bytes > 100
+	})
 }
 
 // shape is the keys of a document, at all levels.

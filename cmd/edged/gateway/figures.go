@@ -64,10 +64,13 @@ func linkFigures(u uplink.Status, c Cloud) *metrics.Uplink {
 	f := &metrics.Uplink{
 		Connected: u.State == uplink.Up, LastAck: u.LastAck, SessionPresent: u.SessionPresent, Inflight: u.Inflight,
 		RoundTrip: u.RoundTrip, Sent: u.Sent, Received: u.Received, Oldest: time.Duration(c.Backlog.OldestS * float64(time.Second)),
-		Backlog:         map[string]metrics.Backlog{"all": {Messages: c.Backlog.Messages, Bytes: c.Backlog.Bytes}},
+		Backlog:         map[string]metrics.Backlog{},
 		Reconnects:      c.ReconnectsBy,
 		Dropped:         c.DroppedBy,
 		CommandsRefused: map[string]uint64{"retained": u.Retained, "other": u.Refusals - u.Retained},
+	}
+	for class, b := range c.Backlog.Classes {
+		f.Backlog[class] = metrics.Backlog(b)
 	}
 	if c.LastAckAgeS != nil {
 		age := time.Duration(*c.LastAckAgeS * float64(time.Second))

@@ -86,6 +86,7 @@ func New(opts Options) (*Gateway, error) {
 	g.broker, err = broker.Open(g.cfg.Broker, opts.State, g.log.With("part", "broker"), broker.Options{
 		Version:  opts.Version,
 		Gap:      g.gaps.add,
+		Classed:  classed(),
 		NoRetain: []string{"edged/+/dev/+/set"}, // a command that is kept would be carried out again and again (E406)
 	})
 	if err != nil {

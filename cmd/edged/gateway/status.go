@@ -153,7 +153,7 @@ func (g *Gateway) cloudOf(u uplink.Status) Cloud {
 		c.LastAck, c.LastAckAgeS = &at, &age
 	}
 	if s, ok := g.broker.Session(uplink.ClientID); ok {
-		c.Backlog = bridge.Backlog{Messages: s.Messages, Bytes: s.Bytes}
+		c.Backlog = bridge.Backlog{Messages: s.Messages, Bytes: s.Bytes, Classes: backlogByClass(s)}
 		if !s.Oldest.IsZero() && s.Messages > 0 {
 			c.Backlog.OldestS = max(time.Since(s.Oldest).Seconds(), 0)
 		}
