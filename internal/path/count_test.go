@@ -17,9 +17,12 @@ type counter struct {
 	mu     sync.Mutex
 	topics [topics]tally
 	others map[string]string // the newest payload of every other topic
+	events map[string]bool   // every payload on the topic of events
 	marks  []mark            // when how many had arrived, about every tenth of a second
 	total  int
 }
+
+const eventTopic = "edged/" + gatewayID + "/event"
 
 // tally is what came on one topic.
 type tally struct {
@@ -48,7 +51,7 @@ func listen(t *testing.T, g *gateway, filter string) *counter {
 
 func subscribe(t *testing.T, at *host, port int, filter string) *counter {
 	t.Helper()
-	n := &counter{others: map[string]string{}}
+	n := &counter{others: map[string]string{}, events: map[string]bool{}}
 	for i := range n.topics {
 		n.topics[i] = tally{count: map[int]int{}, newest: -1}
 	}
@@ -67,6 +70,9 @@ func (n *counter) take(text string) {
 	if _, err := fmt.Sscanf(name, "plant/p%d", &i); err != nil || i < 0 || i >= topics {
 		n.mu.Lock()
 		n.others[name] = payload
+		if name == eventTopic {
+			n.events[payload] = true
+		}
 		n.mu.Unlock()
 		return
 	}
@@ -95,6 +101,18 @@ func (n *counter) other(topic string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.others[topic]
+}
+
+// eventsLike returns how many different events came that hold a text.
+func (n *counter) eventsLike(text string) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for payload := range n.events {
+		if strings.Contains(payload, text) {
+			count++
+		}
+	}
+	return count
 }
 
 // arrived returns how many messages of the traffic came, repeats too.

@@ -17,7 +17,7 @@ const (
 	topics = 4
 	rate   = 500 // messages a second, of all topics
 	size   = 100 // bytes of a payload
-	window = 20  // messages that the traffic has unacknowledged at most
+	window = 20  // messages that the traffic of most rows has unacknowledged at most
 )
 
 func topic(i int) string { return fmt.Sprint("plant/p", i) }
@@ -25,10 +25,11 @@ func topic(i int) string { return fmt.Sprint("plant/p", i) }
 // traffic is an outside client of the gateway's broker that publishes at QoS 1, on each topic 0, 1, 2, …, and notes what it was
 // acknowledged. It never sends a message twice: what comes twice in the cloud, the gateway sent twice.
 type traffic struct {
-	g    *gateway
-	gap  time.Duration // between two rounds of a message for each topic; 0: none
-	most int           // messages for each topic, then it ends; 0: no end
-	stop func()
+	g      *gateway
+	gap    time.Duration // between two rounds of a message for each topic; 0: none
+	most   int           // messages for each topic, then it ends; 0: no end
+	window int           // messages that it has unacknowledged at most
+	stop   func()
 
 	mu    sync.Mutex
 	next  [topics]int
@@ -45,7 +46,7 @@ type sent struct {
 // flow begins the traffic that most rows have.
 func flow(t *testing.T, g *gateway) *traffic {
 	t.Helper()
-	f := &traffic{g: g, gap: topics * time.Second / rate}
+	f := &traffic{g: g, gap: topics * time.Second / rate, window: window}
 	f.begin(t)
 	return f
 }
@@ -83,7 +84,7 @@ func (f *traffic) connection(ctx context.Context, notes chan<- sent) {
 	}
 	starting, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, _, err := mqtt.Connect(starting, nc, mqtt.NewSession(), mqtt.Config{ClientID: "traffic", Version: 4, Clean: true, Window: window, KeepAlive: 20 * time.Second, ResponseTimeout: time.Minute})
+	c, _, err := mqtt.Connect(starting, nc, mqtt.NewSession(), mqtt.Config{ClientID: "traffic", Version: 4, Clean: true, Window: f.window, KeepAlive: 20 * time.Second, ResponseTimeout: time.Minute})
 	if err != nil {
 		return
 	}
