@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -80,11 +79,11 @@ type buffered struct {
 
 func (b buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// dialBroker opens a connection that speaks MQTT: through the control socket with all rights, or to a url like any
-// client. login tells the user and password of the url.
-func (g *globals) dialBroker(ctx context.Context, rawURL string) (c net.Conn, login *url.Userinfo, err error) {
-	if rawURL != "" {
-		return dialURL(ctx, rawURL)
+// dialBroker opens a connection that speaks MQTT: through the control socket with all rights, or to another broker like
+// any client. login tells the user and password of the url.
+func (g *globals) dialBroker(ctx context.Context, o other) (c net.Conn, login *url.Userinfo, err error) {
+	if o.url != "" {
+		return o.dial(ctx)
 	}
 	raw, r, answer, err := g.request(ctx, http.MethodPost, "/mqtt", http.Header{"Connection": {"Upgrade"}, "Upgrade": {gateway.MQTTProtocol}})
 	if err != nil {
@@ -100,40 +99,9 @@ func (g *globals) dialBroker(ctx context.Context, rawURL string) (c net.Conn, lo
 	return buffered{raw, r}, nil, nil
 }
 
-func dialURL(ctx context.Context, rawURL string) (net.Conn, *url.Userinfo, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" {
-		return nil, nil, exitWith(exitUsage, fmt.Errorf("%q is no url such as mqtt://localhost:1883", rawURL))
-	}
-	port := u.Port()
-	var dial func(context.Context, string, string) (net.Conn, error)
-	plain := &net.Dialer{Timeout: dialTimeout}
-	switch u.Scheme {
-	case "mqtt":
-		dial, port = plain.DialContext, orElse(port, "1883")
-	case "mqtts":
-		t := &tls.Dialer{NetDialer: plain, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
-		dial, port = t.DialContext, orElse(port, "8883")
-	default:
-		return nil, nil, exitWith(exitUsage, fmt.Errorf("%q: only mqtt:// and mqtts:// are spoken", rawURL))
-	}
-	c, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return nil, nil, exitWith(exitUnavailable, fmt.Errorf("connect to %s: %w", u.Redacted(), err))
-	}
-	return c, u.User, nil
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
 // connect opens an MQTT session of the command's own that ends with it.
-func (g *globals) connect(ctx context.Context, rawURL string, onMessage func(*mqtt.Delivery)) (*mqtt.Client, error) {
-	nc, login, err := g.dialBroker(ctx, rawURL)
+func (g *globals) connect(ctx context.Context, o other, onMessage func(*mqtt.Delivery)) (*mqtt.Client, error) {
+	nc, login, err := g.dialBroker(ctx, o)
 	if err != nil {
 		return nil, err
 	}

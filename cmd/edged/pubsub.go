@@ -28,22 +28,23 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 }
 
 func newSub(g *globals) *cobra.Command {
-	var url string
+	var broker other
 	var count int
 	cmd := &cobra.Command{
 		Use:   "sub FILTER...",
 		Short: "show what an MQTT client of the gateway's broker gets",
 		Example: `  edged sub 'edged/#'
   edged sub --count 1 --json 'edged/+/dev/office/data'
-  edged sub --url mqtt://192.168.1.7:1883 'edged/#'`,
+  edged sub --url mqtt://192.168.1.7:1883 'edged/#'
+  edged sub --url wss://hall-3.local/mqtt --ca cert.pem 'edged/#'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, filters []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return g.subscribe(ctx, url, count, filters)
+			return g.subscribe(ctx, broker, count, filters)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "", "another broker: mqtt://[USER:PASSWORD@]HOST:PORT or mqtts://…")
+	broker.flags(cmd)
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "end after this many messages")
 	return cmd
 }
@@ -51,9 +52,9 @@ func newSub(g *globals) *cobra.Command {
 // waiting is how many messages may wait for the output to be written; the broker waits beyond.
 const waiting = 256
 
-func (g *globals) subscribe(ctx context.Context, url string, count int, filters []string) error {
+func (g *globals) subscribe(ctx context.Context, broker other, count int, filters []string) error {
 	messages := make(chan *mqtt.Delivery, waiting)
-	c, err := g.connect(ctx, url, func(d *mqtt.Delivery) {
+	c, err := g.connect(ctx, broker, func(d *mqtt.Delivery) {
 		select {
 		case messages <- d:
 		case <-ctx.Done():
@@ -104,7 +105,7 @@ func (g *globals) show(d *mqtt.Delivery) error {
 }
 
 func newPub(g *globals) *cobra.Command {
-	var url string
+	var broker other
 	var retain bool
 	var qos uint8
 	cmd := &cobra.Command{
@@ -127,10 +128,10 @@ func newPub(g *globals) *cobra.Command {
 				}
 				m.Payload = p
 			}
-			return g.publish(ctx, url, m)
+			return g.publish(ctx, broker, m)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "", "another broker: mqtt://[USER:PASSWORD@]HOST:PORT or mqtts://…")
+	broker.flags(cmd)
 	cmd.Flags().BoolVarP(&retain, "retain", "r", false, "keep it as the topic's last value")
 	cmd.Flags().Uint8VarP(&qos, "qos", "q", 1, "0, 1 or 2; 1 and 2 wait for the acknowledgement")
 	return cmd
@@ -139,8 +140,8 @@ func newPub(g *globals) *cobra.Command {
 // publishTimeout is how long pub waits for the acknowledgement.
 const publishTimeout = 10 * time.Second
 
-func (g *globals) publish(ctx context.Context, url string, m mqtt.Message) error {
-	c, err := g.connect(ctx, url, nil)
+func (g *globals) publish(ctx context.Context, broker other, m mqtt.Message) error {
+	c, err := g.connect(ctx, broker, nil)
 	if err != nil {
 		return err
 	}
