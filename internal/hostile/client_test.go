@@ -18,6 +18,7 @@ const patience = 10 * time.Second
 // client speaks raw bytes. Its methods are for one goroutine; none fails the test by itself.
 type client struct {
 	nc    net.Conn
+	raw   net.Conn // below TLS and WebSockets
 	level byte
 	buf   []byte
 	part  [4096]byte
@@ -25,11 +26,17 @@ type client struct {
 
 // dial connects a socket, again where the broker has no place at the moment.
 func (e *target) dial() (*client, error) {
-	nc, err := net.DialTimeout("tcp", e.addr, patience)
+	raw, err := net.DialTimeout("tcp", e.addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	return &client{nc: nc, level: 4}, nil
+	nc := raw
+	if e.wrap != nil {
+		if nc, err = e.wrap(raw); err != nil {
+			return nil, errors.Join(err, raw.Close())
+		}
+	}
+	return &client{nc: nc, raw: raw, level: 4}, nil
 }
 
 // connect dials and connects, and tells the code of the CONNACK.
@@ -159,10 +166,10 @@ func (c *client) ping() error {
 
 // drop closes the connection without a word; with a reset, so that thousands leave nothing behind.
 func (c *client) drop() {
-	if tcp, ok := c.nc.(*net.TCPConn); ok && tcp.SetLinger(0) != nil {
+	if tcp, ok := c.raw.(*net.TCPConn); ok && tcp.SetLinger(0) != nil {
 		return // closed already
 	}
-	if err := c.nc.Close(); err != nil {
+	if err := c.raw.Close(); err != nil {
 		return
 	}
 }

@@ -118,8 +118,10 @@ func unfinishedPackets(t *testing.T, e *target) {
 }
 
 // connectFlood comes and goes as fast as it can.
-func connectFlood(t *testing.T, e *target) {
-	each(make([]struct{}, 3000), func(struct{}) {
+func connectFlood(t *testing.T, e *target) { floodConnects(t, e, 3000) }
+
+func floodConnects(t *testing.T, e *target, n int) {
+	each(make([]struct{}, n), func(struct{}) {
 		c, code, err := e.connect(clean(5, ""))
 		if err != nil || code != 0 {
 			t.Errorf("code %d, %v", code, err)
@@ -131,12 +133,16 @@ func connectFlood(t *testing.T, e *target) {
 
 // slowWriters send one byte a second and are let in by nobody. They are put up at the start of the suite.
 func slowWriters(t *testing.T, e *target) (over func(t *testing.T)) {
+	return trickle(t, e, 100, wire.AppendConnect(nil, &wire.ConnectPacket{Level: 4, Clean: true, ClientID: "slow-slow-slow"}))
+}
+
+// trickle has n clients say something that is not finished within ten seconds.
+func trickle(t *testing.T, e *target, n int, b []byte) (over func(t *testing.T)) {
 	began := time.Now()
-	b := wire.AppendConnect(nil, &wire.ConnectPacket{Level: 4, Clean: true, ClientID: "slow-slow-slow"})
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var ends []time.Duration
-	for range 100 {
+	for range n {
 		c, err := e.dial()
 		if err != nil {
 			t.Fatal(err)
@@ -155,8 +161,8 @@ func slowWriters(t *testing.T, e *target) (over func(t *testing.T)) {
 	}
 	return func(t *testing.T) {
 		all.Wait()
-		if len(ends) != 100 {
-			t.Errorf("%d of 100 that send a byte a second were closed", len(ends))
+		if len(ends) != n {
+			t.Errorf("%d of %d that send a byte a second were closed", len(ends), n)
 		}
 		for _, d := range ends {
 			if d > 14*time.Second {

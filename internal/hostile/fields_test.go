@@ -5,6 +5,7 @@ package hostile
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -82,6 +83,13 @@ func refused(t *testing.T, e *target, all []trial) {
 	t.Helper()
 	if len(all) < 10 {
 		t.Fatalf("only %d trials", len(all))
+	}
+	if e.sample > 0 {
+		kept := all[:0]
+		for i := rand.N(e.sample); i < len(all); i += e.sample {
+			kept = append(kept, all[i])
+		}
+		all = kept
 	}
 	t.Logf("%d trials", len(all))
 	each(all, func(x trial) {

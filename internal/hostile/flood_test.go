@@ -49,8 +49,10 @@ func index(n int) []int {
 }
 
 // slowReaders subscribe to what others publish much of, and read none of it: clean ones and persistent ones.
-func slowReaders(t *testing.T, e *target) {
-	deaf := crowd(t, e, 200, func(i int) wire.ConnectPacket {
+func slowReaders(t *testing.T, e *target) { readSlowly(t, e, 200, 3*time.Second) }
+
+func readSlowly(t *testing.T, e *target, n int, d time.Duration) {
+	deaf := crowd(t, e, n, func(i int) wire.ConnectPacket {
 		return wire.ConnectPacket{Level: 4, Clean: i%2 == 0, ClientID: "deaf-" + strconv.Itoa(i)}
 	})
 	for i, c := range deaf {
@@ -59,7 +61,7 @@ func slowReaders(t *testing.T, e *target) {
 		}
 	}
 	big := bytes.Repeat([]byte("x"), 50000)
-	until := time.Now().Add(3 * time.Second)
+	until := time.Now().Add(d)
 	var all sync.WaitGroup
 	for k := range 3 {
 		c := e.must(t, clean(4, "flood-"+strconv.Itoa(k)))

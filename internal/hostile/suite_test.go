@@ -117,12 +117,14 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // TestAttacks carries out every attack on one process, one after the other.
 func TestAttacks(t *testing.T) {
 	a := newArena(t, "")
-	slow := slowWriters(t, a.target)
+	slow := append(slowHandshakes(t, a.target), slowWriters(t, a.target))
 	var report []string
-	for _, x := range attacks() {
+	for _, x := range append(attacks(), attacksOver()...) {
 		t.Run(x.name, func(t *testing.T) { report = append(report, a.suffer(t, x)) })
 	}
-	slow(t)
+	for _, over := range slow {
+		over(t)
+	}
 	a.alive(t)
 	t.Logf("memory at the start %.1f MiB\n%s", float64(a.start)/(1<<20), strings.Join(report, "\n"))
 }

@@ -50,10 +50,14 @@ func withBinary(run func() int) (code int, err error) {
 
 // target is a running gateway that is attacked.
 type target struct {
-	addr string
-	pid  int
-	log  *journal
-	done chan struct{}
+	addr   string                           // of the listener that is attacked
+	wrap   func(net.Conn) (net.Conn, error) // makes a connection to it one that MQTT can be spoken on; nil: it is
+	sample int                              // of trials one in so many is tried; 0: all
+	pid    int
+	log    *journal
+	done   chan struct{}
+
+	over map[string]transport // the other listeners, by name
 }
 
 // journal collects what the process says.
@@ -80,8 +84,10 @@ func start(t *testing.T, limits string, descriptors uint64) *target {
 	t.Helper()
 	dir := t.TempDir()
 	e := &target{addr: freeAddr(t), log: &journal{}, done: make(chan struct{})}
+	listen := e.listenOver(t, dir)
 	config := filepath.Join(dir, "edged.toml")
-	text := fmt.Sprintf("[console]\nlisten = \"\"\n[broker]\nlisten = [%q]\n[broker.limits]\n%s", e.addr, limits)
+	text := fmt.Sprintf("[console]\nlisten = \"\"\n[broker]\nlisten = [%q, %s]\n[broker.tls]\ncert = %q\nkey = %q\n[broker.limits]\n%s",
+		e.addr, listen, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), limits)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
