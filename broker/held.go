@@ -57,6 +57,18 @@ func (c *conn) hold(ctx context.Context, s *session.Session, h byte, body []byte
 	return nil
 }
 
+// mustWait is what the poller asks: whether hold, or handling the packet, could take a wait for the disk, for room, or for
+// another client.
+func (c *conn) mustWait(h byte, body []byte) bool {
+	switch kind := h >> 4; {
+	case kind == wire.Publish && h&6 != 0:
+		return c.crowded() || c.b.jammed() && c.needsDisk(c.standing.Load(), h, body) || c.queueFor(h, body) != nil
+	case kind == wire.Subscribe, kind == wire.Unsubscribe:
+		return c.b.journal.Pending() > maxPending || c.b.crowdedSessions()
+	}
+	return false
+}
+
 // liveOnly tells whether a PUBLISH goes to live subscribers alone. While the disk is in trouble and takes no more, that is
 // so for what devices and the gateway itself publish at QoS 1: their reader must not be held, or all that they say
 // later, PINGREQ too, would wait for as long as the disk is full. Their PUBACK says that the message was not kept (0x97).

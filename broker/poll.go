@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"edged/mqtt/wire"
 )
 
 // poller reads for the clients whose sockets the kernel can watch, all in one goroutine: one wake-up serves whatever has
@@ -239,15 +237,4 @@ func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
 		return ended, nil
 	}
 	return goesOn, nil
-}
-
-// mustWait tells whether handling a packet could take a wait: for the disk, for room, or for another client.
-func (c *conn) mustWait(h byte, body []byte) bool {
-	switch kind := h >> 4; {
-	case kind == wire.Publish && h&6 != 0:
-		return c.crowded() || c.b.jammed() && c.needsDisk(c.standing.Load(), h, body) || c.queueFor(h, body) != nil
-	case kind == wire.Subscribe, kind == wire.Unsubscribe:
-		return c.b.journal.Pending() > maxPending || c.b.crowdedSessions()
-	}
-	return false
 }

@@ -119,6 +119,7 @@ func treeMap() map[string]entry {
 			why:   "the service manager is told by whoever wires the parts, not by the parts",
 		},
 		"internal/arch":    {why: "the rules of the tree are no part of the product"},
+		"internal/built":   {why: "building the product for tests needs nothing of it"},
 		"internal/bench":   {ours: []string{"*"}, why: "it measures the product and is no part of it"},
 		"internal/hostile": {ours: []string{"*"}, why: "it attacks the product and is no part of it"},
 		"internal/e2e":     {ours: []string{"*"}, why: "it runs the product and is no part of it"},
@@ -159,7 +160,7 @@ func checkOurs(t *tree) []string {
 				switch {
 				case !own || ours == dir:
 				case ours == "cmd/edged", strings.HasPrefix(ours, "cmd/") && !strings.HasPrefix(dir, "cmd/"),
-					strings.HasPrefix(ours, "internal/"):
+					strings.HasPrefix(ours, "internal/") && !(ours == "internal/built" && strings.HasPrefix(dir, "internal/")):
 					found = append(found, t.at(spec.Pos(), "%s imports %s, which is there for nobody", dir, ours))
 				case f.isTest(): // a test may hold its package against any other
 				case !slices.Contains(line.ours, ours) && !slices.Contains(line.ours, "*"):

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edged/broker/listener/listenertest"
+	"edged/internal/built"
 )
 
 // web asks a console.
@@ -197,7 +198,7 @@ func TestConsoleWithoutItsPort(t *testing.T) {
 // Off loopback: HTTPS and one of the broker's users, who may read what is shown.
 func TestConsoleOnTheNetwork(t *testing.T) {
 	t.Parallel()
-	e := &edged{dir: t.TempDir(), bin: binary(""), port: freePort(t)}
+	e := &edged{dir: t.TempDir(), bin: built.Path(""), port: freePort(t)}
 	e.config = e.dir + "/edged.toml"
 	authority := listenertest.NewAuthority(t)
 	cert, key := authority.Issue("127.0.0.1")

@@ -15,41 +15,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edged/internal/built"
 )
 
-// dirVariable names the environment variable that tells the tests where TestMain built the binaries.
-const dirVariable = "EDGED_E2E_DIR"
-
 // TestMain builds edged once as it is shipped, and once with faults that can be injected.
-func TestMain(m *testing.M) {
-	code, err := withBinaries(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withBinaries(run func() int) (code int, err error) {
-	dir, err := os.MkdirTemp("", "edged-e2e")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Setenv(dirVariable, dir); err != nil {
-		return 1, err
-	}
-	for _, tags := range []string{"", "faultinject"} {
-		out, err := exec.Command("go", "build", "-tags", tags, "-o", binary(tags), "edged/cmd/edged").CombinedOutput()
-		if err != nil {
-			return 1, fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	}
-	return run(), nil
-}
-
-// binary is the path of edged, built with these tags.
-func binary(tags string) string { return filepath.Join(os.Getenv(dirVariable), "edged"+tags) }
+func TestMain(m *testing.M) { os.Exit(built.Main(m.Run, "", "faultinject")) }
 
 // output collects what a process prints.
 type output struct {
@@ -168,7 +139,7 @@ func (g gateway) launch(t *testing.T) *edged {
 	if g.port == 0 {
 		g.port = freePort(t)
 	}
-	e := &edged{dir: g.dir, bin: binary(g.tags), port: g.port, tags: g.tags}
+	e := &edged{dir: g.dir, bin: built.Path(g.tags), port: g.port, tags: g.tags}
 	e.config = filepath.Join(g.dir, "edged.toml")
 	e.write(t, g.config)
 	e.exec(t)

@@ -16,37 +16,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edged/internal/built"
 )
 
-// dirVariable names the environment variable that tells the tests where TestMain built the binary.
-const dirVariable = "EDGED_HOSTILE_DIR"
-
 // TestMain builds edged as it is shipped.
-func TestMain(m *testing.M) {
-	code, err := withBinary(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withBinary(run func() int) (code int, err error) {
-	dir, err := os.MkdirTemp("", "edged-hostile")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Setenv(dirVariable, dir); err != nil {
-		return 1, err
-	}
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "edged"), "edged/cmd/edged")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m.Run, "")) }
 
 // target is a running gateway that is attacked.
 type target struct {
@@ -96,7 +71,7 @@ func start(t *testing.T, limits string, descriptors uint64) *target {
 		t.Fatal(err)
 	}
 	defer func() { closed(t, notify.Close()) }()
-	bin := filepath.Join(os.Getenv(dirVariable), "edged")
+	bin := built.Path("")
 	cmd := exec.Command(bin, "run", "--config", config, "--state", filepath.Join(dir, "state"))
 	if descriptors > 0 {
 		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d; exec \"$@\"", descriptors), "sh",
