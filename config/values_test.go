@@ -131,10 +131,13 @@ func TestUplinkValues(t *testing.T) {
 		{"version", "[uplink]\nurl = \"mqtt://a\"\nversion = 3.1\n", []string{
 			`e.toml:3:11: uplink.version: must be a string, not a number; write "3.1.1" or "5" (E502)`,
 		}},
-		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = {}\ncloud = \"aws\"\n[uplink.queue]\nage = \"1d\"\nsize = \"0KiB\"\n", []string{
+		{"an unencrypted cloud", "[uplink]\nurl = \"mqtt://a\"\ncloud = \"aws\"\n", []string{
+			`e.toml:2:7: uplink.url: AWS IoT Core speaks TLS only: write mqtts:// or wss:// (E503)`,
+		}},
+		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = {}\ncloud = \"avs\"\n[uplink.queue]\nage = \"1d\"\nsize = \"0KiB\"\n", []string{
 			`e.toml:3:13: uplink.keepalive: "auto" is not available in this version; write a duration such as "60s" (E507)`,
 			`e.toml:4:1: uplink.rate: is not available in this version (E507)`,
-			`e.toml:5:1: uplink.cloud: is not available in this version (E507)`,
+			`e.toml:5:9: uplink.cloud: "avs" is not known; possible: "generic", "aws", "azure", "hivemq", "thingsboard" (E503)`,
 			`e.toml:7:1: uplink.queue.age: is not available in this version (E507)`,
 			`e.toml:8:8: uplink.queue.size: "0KiB" is out of range; "1KiB" to "1048576GiB" (E503)`,
 		}},
