@@ -82,6 +82,7 @@ type Broker struct {
 	refused   refusals
 	alarms    alarms
 	trim      chan struct{} // holds one: there may be segments to give back
+	untold    atomic.Bool   // there may be gaps to tell of
 	workers   sync.WaitGroup
 
 	mu           sync.Mutex // guards what follows
@@ -124,9 +125,10 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,
-		Feeding: make(chan struct{}, feeders),
-		Classed: b.opts.Classed,
-		Dropped: b.counters.Dropped, QueueFull: func() { b.counters.Hit(statistics.SessionQueue) },
+		Feeding:   make(chan struct{}, feeders),
+		Classed:   b.opts.Classed,
+		Dropped:   func(messages uint64) { b.counters.Dropped(messages); b.untold.Store(true) },
+		QueueFull: func() { b.counters.Hit(statistics.SessionQueue) },
 	}
 	b.sys.started = time.Now()
 	b.setMemory(cfg.Limits.Memory)
@@ -257,6 +259,9 @@ func (b *Broker) committed(durable journal.Pos) {
 		b.contain("a commit", func() { c.committed(&r) })
 	}
 	r.Flush()
+	if _, n := b.journal.First(); n == 1 && !b.untold.Load() {
+		return
+	}
 	select {
 	case b.trim <- struct{}{}:
 	default:

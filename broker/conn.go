@@ -211,6 +211,7 @@ func (c *conn) list() {
 	if !c.listed {
 		c.listed = true
 		c.b.commits.list(c)
+		c.b.journal.Hurry()
 	}
 }
 

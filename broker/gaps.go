@@ -14,6 +14,7 @@ type GapTopic = session.GapTopic
 // is not on disk yet.
 func (b *Broker) tellGaps() (all bool) {
 	all = true
+	b.untold.Store(false)
 	for _, s := range b.all() {
 		gaps, told := s.Given()
 		all = all && told
@@ -22,6 +23,9 @@ func (b *Broker) tellGaps() (all bool) {
 				b.opts.Gap(g)
 			}
 		}
+	}
+	if !all {
+		b.untold.Store(true)
 	}
 	return all
 }

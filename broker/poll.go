@@ -31,6 +31,7 @@ type poller struct {
 	// of run
 	buf     []byte
 	scratch publication
+	more    bool // something is ready already of which nobody will be told
 }
 
 const (
@@ -101,21 +102,14 @@ func (p *poller) run() {
 	p.mu.Lock()
 	raw, err := p.file.SyscallConn()
 	p.mu.Unlock()
-	var events [pollEvents]unix.EpollEvent
-	n := 0
-	wait := func(epoll uintptr) bool {
-		n = epollNow(epoll, events[:])
-		return n != 0
-	}
-	for err == nil {
-		if err = raw.Read(wait); err != nil {
-			break
-		}
-		for i := range n {
-			p.serve(events[i].Fd)
-		}
-		p.b.contain("a flush", p.scratch.round.Flush)
-		p.b.shed(0)
+	if err == nil {
+		var events [pollEvents]unix.EpollEvent
+		err = raw.Read(func(epoll uintptr) (done bool) { // Read calls it again whenever something is ready
+			for p.more = true; p.more; {
+				p.round(events[:epollNow(epoll, events[:])])
+			}
+			return false
+		})
 	}
 	p.mu.Lock()
 	failed, conns := p.file != nil, p.conns
@@ -127,6 +121,16 @@ func (p *poller) run() {
 	for _, c := range conns {
 		c.close()
 	}
+}
+
+// round serves what is ready.
+func (p *poller) round(events []unix.EpollEvent) {
+	p.more = len(events) == pollEvents
+	for i := range events {
+		p.serve(events[i].Fd)
+	}
+	p.b.contain("a flush", p.scratch.round.Flush)
+	p.b.shed(0)
 }
 
 // serve reads once from a connection and handles what came.
@@ -218,6 +222,7 @@ const (
 // poll reads into buf what is there and handles the packets that are whole and need not wait; rest is what it left.
 func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
 	n, err := c.socket.ReadNow(buf)
+	c.b.poller.more = c.b.poller.more || n == len(buf)
 	if errors.Is(err, syscall.EAGAIN) {
 		return goesOn, nil
 	}

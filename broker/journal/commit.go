@@ -30,6 +30,8 @@ type committer struct {
 	raised              map[string]bool // guarded by telling
 	damage              map[uint64]int  // places by generation, of those kept
 	pace                pacer
+	sleep               func(d time.Duration)
+	clock               *clock
 	company             bool // records came while the last commit was being written
 }
 
@@ -54,9 +56,8 @@ func (j *Journal) write(ctx context.Context, committed func(durable Pos)) error 
 	for ctx.Err() == nil {
 		switch now := time.Now(); {
 		case j.busy() && !now.Before(j.retry):
-			if j.gather(ctx) {
-				j.step(func() { j.attempt(committed) })
-			}
+			j.gather()
+			j.step(func() { j.attempt(committed) })
 			j.step(j.makeSpare)
 		case !j.spare && !now.Before(j.retrySpare):
 			j.step(j.makeSpare)
@@ -77,6 +78,10 @@ func (j *Journal) busy() bool {
 
 // rest waits until there is something to do, or a failed attempt may be repeated.
 func (j *Journal) rest(ctx context.Context, now time.Time) {
+	if d := j.pace.pause(now); d > 0 {
+		j.sleep(d)
+		return
+	}
 	var again <-chan time.Time
 	var next time.Time
 	for _, t := range []time.Time{j.retry, j.retrySpare} {
@@ -100,22 +105,20 @@ func (j *Journal) rest(ctx context.Context, now time.Time) {
 	}
 }
 
-// gather waits for company, if that pays; it is false when ctx ended meanwhile.
-func (j *Journal) gather(ctx context.Context) bool {
-	had := j.waiting()
-	d := j.pace.wait(time.Now(), j.company)
-	if d <= 0 {
-		return true
+// gather waits for company, if that pays.
+func (j *Journal) gather() {
+	had := j.fresh()
+	if d := j.pace.wait(time.Now(), j.company); d > 0 {
+		j.sleep(d)
+		j.pace.gathered(had, j.fresh())
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	}
-	j.pace.gathered(j.waiting() > had)
-	return true
+}
+
+// fresh is how many records have come, without notes, since the last commit began.
+func (j *Journal) fresh() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.records
 }
 
 // Pending is how many bytes are not durable.
@@ -146,12 +149,13 @@ func (j *Journal) commit(committed func(Pos)) error {
 	if len(j.inflight) == 0 {
 		j.mu.Lock()
 		j.inflight, j.pending = j.pending, nil
+		j.pace.begin(j.records, j.latest)
+		j.records, j.notes = 0, 0
 		j.mu.Unlock()
 	}
 	if len(j.inflight) == 0 {
 		return nil
 	}
-	began := time.Now()
 	for len(j.inflight) > 0 {
 		c := &j.inflight[0]
 		if err := j.store(c); err != nil {
@@ -163,8 +167,8 @@ func (j *Journal) commit(committed func(Pos)) error {
 		j.recycle(c.b)
 		j.inflight = j.inflight[1:]
 	}
-	j.pace.done(began, time.Now())
-	j.company = j.waiting() > 0
+	j.pace.done(time.Now())
+	j.company = j.fresh() > 0
 	committed(j.Durable())
 	return nil
 }

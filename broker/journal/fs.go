@@ -46,8 +46,9 @@ type osFS struct{}
 
 // osDir is an open directory: the descriptor bears the lock and is what Sync syncs.
 type osDir struct {
-	path string
-	fd   *os.File
+	path   string
+	fd     *os.File
+	syncer *syncer
 }
 
 func (osFS) OpenDir(path string) (Dir, error) {
@@ -61,7 +62,7 @@ func (osFS) OpenDir(path string) (Dir, error) {
 	if err := lock(path, fd); err != nil {
 		return nil, errors.Join(err, fd.Close())
 	}
-	return &osDir{path, fd}, nil
+	return &osDir{path, fd, newSyncer()}, nil
 }
 
 func lock(path string, fd *os.File) error {
@@ -92,7 +93,7 @@ func (d *osDir) Open(name string, flag int) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return osFile{f, d.syncer}, nil
 }
 
 func (d *osDir) Rename(from, to string) error {
@@ -111,9 +112,12 @@ func (d *osDir) Free() (int64, error) {
 	return int64(s.Bavail) * int64(s.Bsize), nil
 }
 
-func (d *osDir) Close() error { return d.fd.Close() }
+func (d *osDir) Close() error { return errors.Join(d.syncer.Close(), d.fd.Close()) }
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	syncer *syncer
+}
 
 func (f osFile) Size() (int64, error) {
 	st, err := f.Stat()
@@ -123,11 +127,4 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
-func (f osFile) Datasync() error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
+func (f osFile) Datasync() error { return f.syncer.Datasync(f.File) }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // SegmentSize is the size of every segment file in bytes; a record never spans two.
@@ -48,6 +49,8 @@ type Config struct {
 	// E601 the disk is full, E602 it cannot be written, E603 damaged records were skipped. It is called from Open, Start
 	// and Run, by one goroutine at a time, and must neither block nor call the journal. May be nil.
 	Alarm func(code, text string)
+	// Sleep is how the writer waits for company. nil: by a timer of the kernel.
+	Sleep func(d time.Duration)
 }
 
 // chunk is a run of records of one segment that is not durable yet.
@@ -73,7 +76,10 @@ type Journal struct {
 
 	mu      sync.Mutex
 	pending []chunk
-	bytes   int // of what is not durable
+	bytes   int       // of what is not durable
+	records int       // that came since the last commit began, without notes
+	latest  time.Time // when the latest of these came
+	notes   int       // that came since then
 	end     Pos
 	salt    uint32 // of the segment that end lies in
 	first   uint64 // the oldest generation kept
@@ -144,9 +150,45 @@ func (j *Journal) Append(kind byte, body []byte) Pos {
 	if len(body) > MaxBody {
 		panic(fmt.Sprintf("journal: a body of %d bytes; MaxBody is %d", len(body), MaxBody))
 	}
+	now := time.Now()
 	j.mu.Lock()
+	p := j.add(kind, body)
+	j.records, j.latest = j.records+1, now
+	j.mu.Unlock()
+	j.wake()
+	return p
+}
+
+// maxNotes is how many notes wait for somebody else's commit.
+const maxNotes = 16
+
+// Note is Append for a record that nobody waits for: alone it causes no commit. It is written with the next one, or
+// within about a second, or with the sixteenth note.
+func (j *Journal) Note(kind byte, body []byte) Pos {
+	j.mu.Lock()
+	p := j.add(kind, body)
+	j.notes++
+	due := j.notes >= maxNotes
+	j.mu.Unlock()
+	if due {
+		j.wake()
+	}
+	return p
+}
+
+// Hurry has notes written: somebody does wait.
+func (j *Journal) Hurry() {
+	j.mu.Lock()
+	due := j.notes > 0
+	j.mu.Unlock()
+	if due {
+		j.wake()
+	}
+}
+
+// add adds a record of the caller's and returns its place. j.mu is held.
+func (j *Journal) add(kind byte, body []byte) Pos {
 	if j.closed {
-		defer j.mu.Unlock()
 		return j.end
 	}
 	// A mark, the record, and the mark and seal of a segment that ends before the next.
@@ -154,10 +196,7 @@ func (j *Journal) Append(kind byte, body []byte) Pos {
 		j.put(kindSeal, nil)
 		j.end, j.salt = place(j.end.Gen()+1, 0), newSalt()
 	}
-	p := j.put(kind, body)
-	j.mu.Unlock()
-	j.wake()
-	return p
+	return j.put(kind, body)
 }
 
 // put adds a record at the end. Each commit's part of a segment begins with a mark.
@@ -310,7 +349,7 @@ func (j *Journal) Close() error {
 	for _, s := range segs {
 		errs = append(errs, closeParts(s.parts))
 	}
-	return errors.Join(append(errs, j.abortFill(), j.dir.Close())...)
+	return errors.Join(append(errs, j.abortFill(), j.clock.Close(), j.dir.Close())...)
 }
 
 func closeParts(parts []part) error {

@@ -25,10 +25,13 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err)
 	}
-	j.dir = counted{dir, &j.written}
+	j.dir, j.clock = counted{dir, &j.written}, newClock()
+	if j.sleep = cfg.Sleep; j.sleep == nil {
+		j.sleep = j.clock.sleep
+	}
 	names, err := dir.Names()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err), dir.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrUnusable, cfg.Dir, err), j.clock.Close(), dir.Close())
 	}
 	j.spare, j.stray = j.sound(names), slices.Contains(names, fillName)
 	r := recovery{j: j, replay: replay, buf: make([]byte, SegmentSize)}

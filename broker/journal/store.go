@@ -200,7 +200,8 @@ func (j *Journal) keepTail(c *chunk) {
 		return
 	}
 	start := c.off - int64(len(j.tail))
-	j.tail = append(append([]byte(nil), j.tail[from-start:]...), c.b...)
+	n := copy(j.tail, j.tail[from-start:])
+	j.tail = append(j.tail[:n], c.b...)
 }
 
 func (j *Journal) setSpare(ready bool) { j.change(func() { j.spare = ready }) }

@@ -53,6 +53,7 @@ func (j *Journal) Run(ctx context.Context, committed func(durable Pos)) error {
 			return fmt.Errorf("E602: the disk of %s does not answer, and %d bytes were not written at the stop", j.path, j.waiting())
 		case now := <-tick.C:
 			j.lookAtWriter(now)
+			j.Hurry()
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (s *Session) pass(from, to uint64) {
 func (s *Session) settled(r *Round, n uint64) {
 	s.settle(n)
 	if !s.unpark(r, n) && s.num != 0 {
-		s.said = s.env.Log.Append(KindSettled, appendNumber(nil, s.num, n))
+		s.said = s.env.Log.Note(KindSettled, appendNumber(nil, s.num, n))
 	}
 }
 

@@ -5,8 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +19,7 @@ type row struct {
 	persistent bool   // the subscriber's session is
 	offline    bool   // and a second persistent session is away
 	conf       string // of mosquitto
+	topic      string // before the publisher's number; "": bench/
 	goal       float64
 }
 
@@ -50,7 +49,8 @@ func brokerRows() []row {
 // outcome is what a broker showed under a row.
 type outcome struct {
 	cpu  time.Duration // of the broker, a delivery
-	rate float64       // deliveries a second
+	rate float64       // deliveries a second, or messages where nobody gets them
+	sent int64
 }
 
 // benchBroker measures the broker's processor time a delivery beside mosquitto's, in turn.
@@ -107,24 +107,14 @@ func underEdged(o options, _ row, f func(int, *process) error) error {
 
 func underMosquitto(_ options, r row, f func(int, *process) error) error {
 	return inDir(func(dir string) error {
-		port, err := freePort()
+		conf := r.conf
+		if conf != "" {
+			conf = fmt.Sprintf("persistence true\npersistence_location %s/\n%s", dir, conf)
+		}
+		port, m, err := startMosquitto(dir, conf)
 		if err != nil {
 			return err
 		}
-		conf := filepath.Join(dir, "mosquitto.conf")
-		// Without a bound it drops what the subscriber is about to take, and the two would not do the same.
-		text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nuser root\nmax_queued_messages 0\n", port)
-		if r.conf != "" {
-			text += fmt.Sprintf("persistence true\npersistence_location %s/\n%s", dir, r.conf)
-		}
-		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-			return err
-		}
-		m, err := run("mosquitto", "-c", conf)
-		if err != nil {
-			return err
-		}
-		<-time.After(500 * time.Millisecond)
 		return errors.Join(f(port, m), m.stop())
 	})
 }
@@ -166,5 +156,8 @@ func (r row) measure(port int, p *process, length time.Duration) (o outcome, err
 	took := time.Since(began)
 	after, err := p.cpu()
 	n := l.got.Load()
-	return outcome{cpu: (after - before) / time.Duration(max(n, 1)), rate: float64(n) / took.Seconds()}, err
+	if r.subs == 0 {
+		n = sent
+	}
+	return outcome{cpu: (after - before) / time.Duration(max(n, 1)), rate: float64(n) / took.Seconds(), sent: sent}, err
 }

@@ -130,6 +130,12 @@ func (p *peer) serve() error {
 	}
 }
 
+// message is a PUBLISH of size bytes at QoS 1.
+func message(topic string, id uint16, size int, retain bool) []byte {
+	m := wire.Message{Topic: topic, Payload: make([]byte, size)}
+	return wire.AppendPublish(nil, &m, level, 1, id, false, retain, nil, 0)
+}
+
 // stream is what a publisher sends.
 type stream struct {
 	topic  string

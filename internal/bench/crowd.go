@@ -3,9 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,9 +60,12 @@ func away(port int, qos byte) error {
 func (l *crowd) run(pubs []*peer, r row, length time.Duration) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), length)
 	defer cancel()
-	s := stream{qos: r.qos, window: 100, got: func() int64 { return l.got.Load() / int64(r.subs*len(pubs)) }}
+	s := stream{qos: r.qos, window: 100, got: func() int64 { return l.got.Load() / int64(max(r.subs, 1)*len(pubs)) }}
 	if r.qos == 2 || len(pubs) > 1 {
 		s.window = 20 // mosquitto drops QoS 2 beyond its max_inflight_messages
+	}
+	if r.subs == 0 {
+		s.got = func() int64 { return math.MaxInt64 / 2 }
 	}
 	if r.rate > 0 {
 		s.every = time.Second * time.Duration(len(pubs)) / time.Duration(r.rate)
@@ -68,7 +73,7 @@ func (l *crowd) run(pubs []*peer, r row, length time.Duration) (int64, error) {
 	var sent atomic.Int64
 	var all sync.WaitGroup
 	for i, p := range pubs {
-		s.topic = fmt.Sprint("bench/", i)
+		s.topic = fmt.Sprint(cmp.Or(r.topic, "bench/"), i)
 		all.Go(func() {
 			n, err := p.publish(ctx, s)
 			sent.Add(n)

@@ -28,11 +28,11 @@ func main() {
 	log.SetFlags(0)
 	var o options
 	flag.StringVar(&o.edged, "edged", "bin/edged", "the binary to measure")
-	flag.IntVar(&o.runs, "runs", 5, "runs of each figure of which the median is told")
-	flag.DurationVar(&o.length, "length", 20*time.Second, "of one run under load")
+	flag.IntVar(&o.runs, "runs", 3, "runs of each figure of which the median is told")
+	flag.DurationVar(&o.length, "length", 12*time.Second, "of one run under load")
 	flag.IntVar(&o.rate, "rate", 50, "lines a second of each sensor")
 	flag.StringVar(&o.row, "row", "", "of the broker: only rows whose names hold this")
-	only := flag.String("only", "", "start, latency, memory, disk or broker")
+	only := flag.String("only", "", "start, latency, memory, idle, disk, broker, flat or uplink")
 	flag.Parse()
 	fmt.Printf("machine   %s, %d processors, %s\n", processor(), runtime.NumCPU(), runtime.Version())
 	fmt.Printf("edged     %s\n\n", strings.TrimSpace(output(o.edged, "version")))
@@ -40,7 +40,8 @@ func main() {
 		name string
 		run  func(options) error
 	}{
-		{"start", benchStart}, {"latency", benchLatency}, {"memory", benchMemory}, {"disk", benchDisk}, {"broker", benchBroker},
+		{"start", benchStart}, {"latency", benchLatency}, {"memory", benchMemory}, {"idle", benchIdle}, {"disk", benchDisk},
+		{"broker", benchBroker}, {"flat", benchFlat}, {"uplink", benchUplink},
 	} {
 		if *only != "" && *only != part.name {
 			continue

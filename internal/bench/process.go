@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is a program that is measured.
@@ -43,26 +45,15 @@ func (p *process) stop() error {
 	return nil
 }
 
-// ticks is USER_HZ, in which /proc tells processor time; it is 100 on every architecture that Linux has left.
-const ticks = 100
-
-// cpu is the processor time that the process has used so far.
+// cpu is the processor time that the process has used so far, of all its threads, as the scheduler counts it: /proc tells it
+// in steps of 10 ms only.
 func (p *process) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	const scheduled = 2 // CPUCLOCK_SCHED of the kernel's posix-timers.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|scheduled), &t); err != nil {
+		return 0, fmt.Errorf("read the processor time of process %d: %w", p.cmd.Process.Pid, err)
 	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	var sum int
-	for _, i := range []int{11, 12} { // utime, stime
-		n, err := strconv.Atoi(f[i])
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return time.Duration(sum) * time.Second / ticks, nil
+	return time.Duration(t.Nano()), nil
 }
 
 // memory reads one line of /proc/PID/status, in KiB.
