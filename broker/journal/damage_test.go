@@ -51,7 +51,7 @@ func segments(d *journaltest.Disk) []string {
 func (w *world) start() (j *journal.Journal, replayed int) {
 	w.t.Helper()
 	w.alarm = &alarms{}
-	j, err := journal.Open(journal.Config{FS: w.disk, Alarm: w.alarm.set, Sleep: time.Sleep}, func(r journal.Record) {
+	j, err := journal.Open(journal.Config{FS: w.disk, Alarm: w.alarm.set, Sleep: virtually}, func(r journal.Record) {
 		if want := w.said[r.Pos]; want != of(r.Kind, r.Body) {
 			w.t.Errorf("%s: %.40q at %d was invented", w.where, r.Body, r.Pos)
 		}

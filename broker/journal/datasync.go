@@ -28,24 +28,21 @@ type syncer struct {
 
 // iocb is struct iocb of linux/aio_abi.h as it is on little-endian machines.
 type iocb struct {
-	data     uint64
-	key      uint32
-	rwFlags  uint32
-	opcode   uint16
-	priority int16
-	fd       uint32
-	buf      uint64
-	n        uint64
-	offset   int64
-	_        uint64
-	flags    uint32
-	eventFD  uint32
+	_       uint64 // a name for it
+	_       uint64
+	opcode  uint16
+	_       int16 // priority
+	fd      uint32
+	_       [4]uint64 // buffer, length, offset
+	flags   uint32
+	eventFD uint32
 }
 
 // ioEvent is struct io_event.
 type ioEvent struct {
-	data, obj uint64
-	res, res2 int64
+	_   [2]uint64
+	res int64
+	_   int64
 }
 
 const (

@@ -94,7 +94,7 @@ func (w *world) open() *journal.Journal {
 	w.alarm = &alarms{}
 	read := map[journal.Pos]entry{}
 	last := journal.Pos(0)
-	j, err := journal.Open(journal.Config{Dir: "x", FS: w.disk, Alarm: w.alarm.set, Sleep: time.Sleep}, func(r journal.Record) {
+	j, err := journal.Open(journal.Config{Dir: "x", FS: w.disk, Alarm: w.alarm.set, Sleep: virtually}, func(r journal.Record) {
 		if r.Pos <= last {
 			w.t.Errorf("%s: record at %d after the one at %d", w.where, r.Pos, last)
 		}

@@ -40,8 +40,14 @@ func main() {
 		name string
 		run  func(options) error
 	}{
-		{"start", benchStart}, {"latency", benchLatency}, {"memory", benchMemory}, {"idle", benchIdle}, {"disk", benchDisk},
-		{"broker", benchBroker}, {"flat", benchFlat}, {"uplink", benchUplink},
+		{"start", benchStart},
+		{"latency", benchLatency},
+		{"memory", benchMemory},
+		{"idle", benchIdle},
+		{"disk", benchDisk},
+		{"broker", benchBroker},
+		{"flat", benchFlat},
+		{"uplink", benchUplink},
 	} {
 		if *only != "" && *only != part.name {
 			continue

@@ -14,8 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unsafe"
 )
 
 // process is a program that is measured.
@@ -49,8 +48,9 @@ func (p *process) stop() error {
 // in steps of 10 ms only.
 func (p *process) cpu() (time.Duration, error) {
 	const scheduled = 2 // CPUCLOCK_SCHED of the kernel's posix-timers.h
-	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|scheduled), &t); err != nil {
+	var t syscall.Timespec
+	clock := ^p.cmd.Process.Pid<<3 | scheduled
+	if _, _, err := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); err != 0 {
 		return 0, fmt.Errorf("read the processor time of process %d: %w", p.cmd.Process.Pid, err)
 	}
 	return time.Duration(t.Nano()), nil
