@@ -127,6 +127,8 @@ func (p *poller) run() {
 func (p *poller) round(events []unix.EpollEvent) {
 	p.more = len(events) == pollEvents
 	for i := range events {
+		// Who has closed its end may have said something before, and only that is read at first.
+		p.more = p.more || events[i].Events != unix.EPOLLIN
 		p.serve(events[i].Fd)
 	}
 	p.b.contain("a flush", p.scratch.round.Flush)
