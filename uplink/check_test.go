@@ -4,11 +4,13 @@ package uplink_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edged/mqtt"
@@ -108,4 +110,46 @@ func TestCheckTakesNothing(t *testing.T) {
 		}
 		stop()
 	}
+}
+
+// A server that lets no second client id in is no fault beside a session that lives, and is one without it.
+func TestCheckBesideALiveSession(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	for code, want := range map[byte]string{2: "E314", 5: "E312"} {
+		cfg.URLs = []string{"mqtt://" + answerAll(t, "\x20\x02\x00"+string(code))}
+		for _, beside := range []bool{false, true} {
+			var last uplink.Finding
+			reached, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw"}, uplink.Guest{ClientID: "gw-doctor", Beside: beside}, func(f uplink.Finding) { last = f })
+			if err != nil || (reached == 1) != beside || last.OK != beside || !beside && last.Code != want || beside && !strings.Contains(last.Text, "no second client") {
+				t.Errorf("CONNACK %d, beside %t: reached %d, %v, %+v", code, beside, reached, err, last)
+			}
+		}
+	}
+}
+
+// A cloud that falls silent after TCP is given up with a reason.
+func TestCheckOfAFrozenServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config()
+		dial := func(context.Context, netip.AddrPort) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go io.Copy(io.Discard, ours)
+			t.Cleanup(func() { ours.Close() })
+			return theirs, nil
+		}
+		for _, c := range []struct{ url, step, text string }{
+			{"mqtt://192.0.2.1", "mqtt", "no answer to CONNECT in 10s"},
+			{"mqtts://192.0.2.1", "tls", "no answer to TLS in 10s"},
+			{"ws://192.0.2.1", "websocket", "no answer in 10s"},
+		} {
+			cfg.URLs = []string{c.url}
+			began := time.Now()
+			var last uplink.Finding
+			reached, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw", Dial: dial}, uplink.Guest{ClientID: "gw"}, func(f uplink.Finding) { last = f })
+			if err != nil || reached != 0 || last.Step != c.step || !strings.Contains(last.Text+last.Cause, c.text) || time.Since(began) > 11*time.Second {
+				t.Errorf("%s: reached %d, %v, %+v after %v", c.url, reached, err, last, time.Since(began))
+			}
+		}
+	})
 }

@@ -130,9 +130,11 @@ func TestAddressesSideBySide(t *testing.T) {
 func TestSRV(t *testing.T) {
 	t.Parallel()
 	n := newNameServer(t)
-	n.addrs = map[string][]string{"a.cloud.test": {four, six}, "b.cloud.test": {five}}
-	n.srv["_mqtt._tcp.cloud.test"] = []srv{{20, 0, 2001, "b.cloud.test"}, {10, 0, 2000, "a.cloud.test"}}
-	n.srv["_mqtt._tcp.none.test"] = []srv{{0, 0, 0, ""}}
+	n.set(func() {
+		n.addrs = map[string][]string{"a.cloud.test": {four, six}, "b.cloud.test": {five}}
+		n.srv["_mqtt._tcp.cloud.test"] = []srv{{20, 0, 2001, "b.cloud.test"}, {10, 0, 2000, "a.cloud.test"}}
+		n.srv["_mqtt._tcp.none.test"] = []srv{{0, 0, 0, ""}}
+	})
 	all := map[string]time.Duration{four: 0, five: 0, six: 0}
 	net := &network{answers: all, refuses: map[string]bool{}}
 	deps := n.deps()
@@ -186,8 +188,10 @@ func TestSRV(t *testing.T) {
 func TestSRVWeights(t *testing.T) {
 	t.Parallel()
 	n := newNameServer(t)
-	n.addrs = map[string][]string{"a.cloud.test": {four}, "b.cloud.test": {five}}
-	n.srv["_mqtt._tcp.cloud.test"] = []srv{{10, 90, 2000, "a.cloud.test"}, {10, 10, 2000, "b.cloud.test"}}
+	n.set(func() {
+		n.addrs = map[string][]string{"a.cloud.test": {four}, "b.cloud.test": {five}}
+		n.srv["_mqtt._tcp.cloud.test"] = []srv{{10, 90, 2000, "a.cloud.test"}, {10, 10, 2000, "b.cloud.test"}}
+	})
 	net := &network{answers: map[string]time.Duration{four: 0, five: 0}}
 	deps := n.deps()
 	deps.Dial = net.dial

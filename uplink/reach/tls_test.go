@@ -165,8 +165,10 @@ func TestWhoVouchesForHostsOfSRVRecords(t *testing.T) {
 			t.Parallel()
 			server := ca.serve(t, c.certificate, nil)
 			n := newNameServer(t)
-			n.addrs[c.host] = []string{four}
-			n.srv["_secure-mqtt._tcp.cloud.test"] = []srv{{1, 1, server.port, c.host}}
+			n.set(func() {
+				n.addrs[c.host] = []string{four}
+				n.srv["_secure-mqtt._tcp.cloud.test"] = []srv{{1, 1, server.port, c.host}}
+			})
 			deps := n.deps()
 			deps.Dial = toLoopback
 			conn, err := reach.New(reach.Config{CA: ca.path("ca.pem")}, deps).Open(t.Context(), target(t, "mqtts+srv://cloud.test"), nil)
