@@ -22,6 +22,7 @@ type exchange struct {
 	begun    time.Time
 	deadline time.Time // for the answer; zero: it is being written
 	early    bool      // the answer was read before the write was reported
+	denied   string    // that answer is a refusal: why
 }
 
 // begin executes a command.
@@ -53,7 +54,8 @@ func (w *wire) request() {
 
 // give hands a request to the writer.
 func (w *wire) give(r devices.Request) {
-	w.now.request, w.now.begun, w.now.deadline, w.now.early = r, time.Now(), time.Time{}, false
+	w.now.request, w.now.begun, w.now.deadline = r, time.Now(), time.Time{}
+	w.now.early, w.now.denied = false, ""
 	if h, ok := w.dec.(devices.Hearer); ok {
 		h.Sent(r.Bytes)
 	}
@@ -69,6 +71,8 @@ func (w *wire) wrote(err error) {
 		w.end(refusal{Silent, fmt.Sprintf("the port took no bytes for %v", writeTimeout)})
 	case err != nil: // the reader says that the port is gone
 		w.end(refusal{port101, "the port is gone: " + err.Error()})
+	case x.early && x.denied != "":
+		w.end(refusal{text: x.denied})
 	case x.early || x.request.Expect == devices.ExpectNothing:
 		w.done()
 	default:
@@ -102,6 +106,19 @@ func (w *wire) answered(name string, rs []devices.Reading, at time.Time) {
 		return
 	}
 	w.done()
+}
+
+// refused ends an exchange that the device does not carry out.
+func (w *wire) refused(s devices.Sample) {
+	x := w.now
+	if x == nil || x.early || s.At.Before(x.begun) || x.request.Expect == devices.ExpectNothing {
+		return
+	}
+	if x.deadline.IsZero() {
+		x.early, x.denied = true, s.Refusal
+		return
+	}
+	w.end(refusal{text: s.Refusal})
 }
 
 // late ends an exchange whose answer did not come.

@@ -227,6 +227,10 @@ func (w *wire) sample(s devices.Sample) {
 	w.dog.heard(s.At)
 	w.b.presence.heard(s.At)
 	w.b.presence.set(online, "", "")
+	if s.Refusal != "" {
+		w.refused(s)
+		return
+	}
 	if s.Answer != "" {
 		w.answered(s.Answer, s.Readings, s.At)
 		return
@@ -309,6 +313,9 @@ func (w *wire) proceed(now time.Time) {
 }
 
 func (w *wire) quiet() time.Duration {
+	if p, ok := w.dec.(devices.Pacer); ok && p.Pause() > 0 {
+		return p.Pause()
+	}
 	if w.b.drv.Text {
 		return quietText
 	}

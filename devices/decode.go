@@ -9,7 +9,8 @@ import (
 )
 
 // Decode reads a device's bytes from r to its end and writes the readings of each valid frame as one line of JSON to
-// w. Answers to commands are counted as frames and not written. request, which may be nil, is what had been sent to
+// w. Answers to commands and refusals are counted as frames
+// and not written. request, which may be nil, is what had been sent to
 // the device before. An unfinished frame at the end counts as garbage.
 func Decode(d *Driver, o Options, request []byte, r io.Reader, w io.Writer) (Counts, error) {
 	dec, err := d.New(o)
@@ -26,7 +27,7 @@ func Decode(d *Driver, o Options, request []byte, r io.Reader, w io.Writer) (Cou
 	var line []byte
 	var failed error
 	emit := func(s Sample) {
-		if s.Answer == "" && failed == nil {
+		if s.Answer == "" && s.Refusal == "" && failed == nil {
 			line = append(AppendObject(line[:0], s.Readings), '\n')
 			_, failed = w.Write(line)
 		}

@@ -19,6 +19,7 @@ type Reading struct {
 type Sample struct {
 	At       time.Time // when the first byte of the frame or line was read
 	Answer   string    // name of the command whose answer this is, with the value read back; "": measured data
+	Refusal  string    // why the device refuses what it was asked, for people; "": it does not
 	Readings []Reading // valid until emit returns: copy what is kept
 }
 

@@ -28,7 +28,18 @@ func Check(d *Driver, t TestDescription) error {
 	var got []Sample
 	collect := func(s Sample) {
 		s.Readings = slices.Clone(s.Readings)
-		got = append(got, s)
+		if s.Refusal == "" {
+			got = append(got, s)
+		}
+	}
+	request, err := ParseHex(t.Request)
+	if err != nil {
+		return err
+	}
+	if h, ok := dec.(Hearer); ok && len(request) > 0 {
+		h.Sent(request)
+	} else if len(request) > 0 {
+		return errors.New("the driver has no use for a request")
 	}
 	dec.Feed(raw, time.Time{}, collect)
 	dec.End(collect)

@@ -28,7 +28,10 @@ func written() []*devices.Driver {
 // described are the descriptions NAME.toml.
 func described() []string {
 	return []string{
-		"hpma115", "jbd", "mhz19", "pms5003", "pms5003t", "rdm6300", "sds011", "sds198", "sps30", "tfmini", "zh03b",
+		"dtsu666", "em24", "epever", "finder-7m24", "finder-7m38", "hpma115", "jbd", "mhz19", "or-we-514", "or-we-516",
+		"pms5003", "pms5003t", "pzem004t", "pzem016", "rdm6300", "relay-4", "relay-8", "renogy", "renogy-battery",
+		"sdm120", "sdm220", "sdm230", "sdm630", "sdm72d", "sds011", "sds198", "senseair-s8", "sps30", "tfmini", "xy-md02",
+		"zh03b",
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"edged/devices"
 	"edged/devices/frame"
+	"edged/devices/modbus"
 )
 
 // Test is a known answer of a description.
@@ -88,7 +89,7 @@ type description interface {
 
 // protocols are the kinds of descriptions by the name that the key protocol gives.
 func protocols() map[string]description {
-	return map[string]description{"frame": &frame.Description{}}
+	return map[string]description{"frame": &frame.Description{}, "modbus": &modbus.Description{}}
 }
 
 // unknown is a description whose protocol nobody knows.

@@ -40,7 +40,7 @@ func TestDescriptionsThatCannotBe(t *testing.T) {
 		{"unknown key like none", `at   = 2`, `whatever = 2`, "x.toml:13:1: reading.whatever: unknown key"},
 		{"driver", `"x"`, `"X y"`, "x.toml:1:1: driver: \"X y\" is not a name: lower-case letters, digits, _ and -"},
 		{"title", `"X"`, `""`, "x.toml:2:1: title: must say what the device is"},
-		{"protocol", `"frame"`, `"fram"`, "x.toml:3:1: protocol: \"fram\" is not known; possible: \"frame\""},
+		{"protocol", `"frame"`, `"fram"`, "x.toml:3:1: protocol: \"fram\" is not known; possible: \"frame\", \"modbus\""},
 		{"start", `"55 aa"`, `"5"`, "x.toml:7:1: frame.start: \"5\" is not bytes in hexadecimal, such as \"42 4d\""},
 		{"no start", `"55 aa"`, `""`, "x.toml:7:1: frame.start: a frame must begin with known bytes"},
 		{"size", `size  = 6`, ``, "x.toml:5:3: frame: needs either size or length, or an end and max"},

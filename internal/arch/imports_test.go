@@ -45,13 +45,14 @@ func treeMap() map[string]entry {
 		"devices/field":    {ours: []string{"devices"}, why: fieldWhy},
 		"devices/stream":   {ours: []string{"devices"}, why: "finding frames among garbage needs nothing of what stands in them"},
 		"devices/frame":    {ours: []string{"devices", "devices/checksum", "devices/field", "devices/stream"}, why: engineWhy},
+		"devices/modbus":   {ours: []string{"devices", "devices/checksum", "devices/field", "devices/stream"}, why: engineWhy},
 		"devices/line":     {ours: []string{"devices"}, why: engineWhy},
 		"devices/meter":    {ours: []string{"devices", "devices/checksum", "devices/stream"}, why: driverWhy},
 		"devices/nmea":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
 			ours: []string{
-				"devices", "devices/frame", "devices/line", "devices/meter", "devices/nmea", "devices/vedirect",
+				"devices", "devices/frame", "devices/line", "devices/meter", "devices/modbus", "devices/nmea", "devices/vedirect",
 			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modbus
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"edged/devices"
+	"edged/devices/stream"
+)
+
+// limit bounds a frame: 256 bytes over a serial line, 260 over TCP.
+const limit = 260
+
+// decoder is a device as its description tells it.
+type decoder struct {
+	*stream.Decoder
+	p     *protocol
+	round int
+	due   []*read // of the present round
+}
+
+func newDecoder(m *model, o options) *decoder {
+	p := &protocol{m: m, framing: newFraming(o.Framing == "tcp"), address: byte(o.Address)}
+	d := &decoder{Decoder: stream.New(p, limit, false), p: p}
+	p.echoes = func() uint64 { return d.Counts().Echo }
+	return d
+}
+
+// Next gives the reads of a round; those of readings that are wanted less often are in some rounds only.
+func (d *decoder) Next(step int) (devices.Request, bool) {
+	if step == 0 {
+		d.due = d.due[:0]
+		for i := range d.p.m.reads {
+			if r := &d.p.m.reads[i]; d.round%r.rounds == 0 {
+				d.due = append(d.due, r)
+			}
+		}
+		d.round++
+	}
+	if step < 0 || step >= len(d.due) {
+		return devices.Request{}, false
+	}
+	r := d.due[step]
+	b := d.p.framing.wrap(d.p.address, readPDU(r.table, r.at, r.count))
+	return devices.Request{Bytes: b, Expect: devices.ExpectData, Within: d.p.m.within}, true
+}
+
+// Command turns a value into a request.
+func (d *decoder) Command(name string, v devices.Value) (devices.Request, error) {
+	var names []string
+	for _, c := range d.p.m.commands {
+		names = append(names, c.info.Name)
+		if c.info.Name != name {
+			continue
+		}
+		pdu, err := c.pdu(v)
+		if err != nil {
+			return devices.Request{}, err
+		}
+		b := d.p.framing.wrap(d.p.address, pdu)
+		d.p.command = c
+		d.p.written = b
+		return devices.Request{Bytes: b, Command: name, Expect: devices.ExpectAnswer, Within: d.p.m.within}, nil
+	}
+	if names == nil {
+		names = []string{"none"}
+	}
+	return devices.Request{}, fmt.Errorf("there is no command %q; possible: %s", name, strings.Join(names, ", "))
+}
+
+// Sent tells what was written: only its answer is read from then on.
+func (d *decoder) Sent(b []byte) {
+	d.p.sent(b)
+	d.Decoder.Sent(b)
+}
+
+// protocol finds the answer to the request that was sent last. Nothing else on the line means anything: frames of other
+// devices, and what another master asks them, are passed over.
+type protocol struct {
+	m       *model
+	framing *framing
+	address byte
+	command *command // made last
+	written []byte   // its request
+
+	asked    []byte // function and data of the request; nil: nothing was asked, or it was answered
+	raw      []byte // the request as it was sent
+	setting  *command
+	late     bool // the answer to an earlier request may come, and could not be told from this one's
+	silent   bool // the request before was not answered
+	loops    bool // the line brings back what is written to it
+	echoed   uint64
+	echoes   func() uint64
+	out      []devices.Reading
+	previous []byte
+}
+
+// sent notes a request.
+func (p *protocol) sent(b []byte) {
+	address, pdu, ok := p.framing.unwrap(b)
+	unanswered := p.asked != nil
+	p.previous = append(p.previous[:0], p.asked...)
+	p.asked, p.raw, p.setting, p.late = nil, append(p.raw[:0], b...), nil, false
+	p.echoed = p.echoes()
+	if !ok || address != p.address {
+		return
+	}
+	p.asked = append([]byte{}, pdu...)
+	if p.command != nil && bytes.Equal(b, p.written) {
+		p.setting = p.command
+	}
+	// Over a serial line nothing in an answer tells registers apart. When the one before was not answered in time, and its
+	// answer would look like this one's, this round goes without it.
+	if !p.framing.tcp && unanswered && !bytes.Equal(p.previous, pdu) && p.previous[0] == pdu[0] && answerSize(p.previous) == answerSize(pdu) && pdu[0] <= 4 {
+		p.late = true
+	}
+}
+
+// Candidate finds where an answer may begin.
+func (p *protocol) Candidate(b []byte) int {
+	if p.asked == nil {
+		return len(b)
+	}
+	first := p.address
+	if p.framing.tcp {
+		first = p.raw[0]
+	}
+	if i := bytes.IndexByte(b, first); i >= 0 {
+		return i
+	}
+	return len(b)
+}
+
+// Judge checks an answer.
+func (p *protocol) Judge(b []byte) (int, stream.Verdict) {
+	before, behind := p.framing.around()
+	if p.asked == nil || !p.heads(b) {
+		return 0, stream.No
+	}
+	if len(b) <= before {
+		return 0, stream.More
+	}
+	size := before + behind
+	switch function := b[before]; {
+	case function == p.asked[0]|0x80:
+		size += 2
+	case function != p.asked[0] || !p.fits(b[before:]) || p.isEcho(b):
+		return 0, stream.No
+	default:
+		size += answerSize(p.asked)
+	}
+	if len(b) < size {
+		return size, stream.More
+	}
+	if p.framing.tcp {
+		if int(binary.BigEndian.Uint16(b[4:])) != size-6 {
+			return 0, stream.No
+		}
+		return size, stream.Match
+	}
+	if !p.framing.holds(b[:size]) {
+		return size, stream.Bad
+	}
+	return size, stream.Match
+}
+
+// heads reports whether b begins as an answer does: by the device's address, over TCP by the request's transaction.
+func (p *protocol) heads(b []byte) bool {
+	if !p.framing.tcp {
+		return b[0] == p.address
+	}
+	n := min(len(b), 4)
+	return bytes.Equal(b[:n], p.raw[:n]) && (len(b) < 7 || b[6] == p.address)
+}
+
+// fits reports whether an answer begins as this request's does: a read tells how many bytes follow, a write echoes.
+func (p *protocol) fits(pdu []byte) bool {
+	size := answerSize(p.asked)
+	if p.asked[0] <= 4 && len(p.asked) == 5 {
+		return len(pdu) < 2 || int(pdu[1]) == size-2
+	}
+	n := min(len(pdu), size)
+	return bytes.Equal(pdu[:n], p.asked[:n])
+}
+
+// isEcho reports whether b is the request that came back, where an answer looks the same: on a line that does so the
+// first is the echo.
+func (p *protocol) isEcho(b []byte) bool {
+	return p.loops && p.asked[0] > 4 && p.echoes() == p.echoed && bytes.HasPrefix(b, p.raw[:min(len(b), len(p.raw))])
+}
+
+// Read gives what an answer says.
+func (p *protocol) Read(b []byte, at time.Time, emit func(devices.Sample)) {
+	before, behind := p.framing.around()
+	pdu := b[before : len(b)-behind]
+	asked, setting := p.asked, p.setting
+	p.asked = nil
+	if asked[0] <= 4 {
+		p.loops = p.echoes() != p.echoed
+	}
+	s := devices.Sample{At: at}
+	if setting != nil {
+		s.Answer = setting.info.Name
+	}
+	switch {
+	case pdu[0] != asked[0]:
+		s.Refusal = exception(pdu[1])
+	case setting != nil:
+		p.out = p.out[:0]
+		if v := p.back(setting, pdu); v.Kind() != devices.None {
+			p.out = append(p.out, devices.Reading{Name: setting.info.Name, Value: v})
+		}
+		s.Readings = p.out
+	case asked[0] > 4 || p.late:
+		return
+	default:
+		p.out = p.values(asked, pdu[2:])
+		s.Readings = p.out
+	}
+	emit(s)
+}
+
+// back gives the value that the answer to a command tells.
+func (p *protocol) back(c *command, pdu []byte) devices.Value {
+	if !c.info.Answered || len(pdu) < 5 {
+		return devices.Value{}
+	}
+	return c.back(pdu[3:5])
+}
+
+// values gives the readings of registers. What was asked may be another's than the plan's requests: a user may try any.
+func (p *protocol) values(asked, data []byte) []devices.Reading {
+	to := p.out[:0]
+	t, at, count := table(asked[0]), int(binary.BigEndian.Uint16(asked[1:])), int(binary.BigEndian.Uint16(asked[3:]))
+	for i := range p.m.reads {
+		if r := &p.m.reads[i]; r.table == t && r.at == at && r.count == count {
+			return r.values(data, to)
+		}
+	}
+	part := read{table: t, at: at, count: count, readings: slices.DeleteFunc(slices.Clone(p.m.readings), func(x reading) bool {
+		return x.table != t || x.at < at || x.at+x.count > at+count
+	})}
+	return part.values(data, to)
+}
