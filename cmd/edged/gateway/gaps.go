@@ -35,6 +35,8 @@ const gapTopics = 8
 
 // gaps gathers what sessions gave up until it is told.
 type gaps struct {
+	lost losses
+
 	mu   sync.Mutex
 	all  map[string]*broker.Gap // by ClientId and reason
 	wake chan struct{}          // holds one: there is something
@@ -44,6 +46,7 @@ func newGaps() *gaps { return &gaps{all: map[string]*broker.Gap{}, wake: make(ch
 
 // add is what the broker calls. An event that was given up itself is no reason for another.
 func (g *gaps) add(x broker.Gap) {
+	g.lost.count(&x)
 	if len(x.Topics) > 0 && !slices.ContainsFunc(x.Topics, func(t broker.GapTopic) bool { return !strings.HasSuffix(t.Topic, "/event") }) {
 		return
 	}

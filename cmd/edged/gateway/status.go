@@ -53,7 +53,7 @@ type Cloud struct {
 	RoundTripMS    float64        `json:"round_trip_ms"`
 	Inflight       int            `json:"inflight"` // of the backlog: given to the cloud, not acknowledged
 
-	DroppedBy    map[string]uint64 `json:"dropped_by,omitempty"`    // messages that never reach the cloud, by reason
+	DroppedBy    map[string]uint64 `json:"dropped_by,omitempty"`    // messages that never reach the cloud, since the start, by reason
 	ReconnectsBy map[string]uint64 `json:"reconnects_by,omitempty"` // by how the session before ended
 }
 
@@ -159,7 +159,7 @@ func (g *Gateway) cloudOf(u uplink.Status) Cloud {
 		}
 		c.Dropped, c.Refused = s.Dropped, s.Refused
 	}
-	c.DroppedBy = map[string]uint64{"queue": c.Dropped, "qos0": u.Discarded, "expired": u.Expired, "unsendable": u.Unsendable}
+	c.DroppedBy = g.gaps.lost.with(&u)
 	c.ReconnectsBy = u.ReconnectsBy.ByName()
 	return c
 }
