@@ -44,6 +44,9 @@ type Options struct {
 	Gap func(Gap)
 	// Classed says of which session [Broker.Session] tells the backlog by class, and of which class a topic is.
 	Classed Classed
+	// Queue is that of the in-process client which has one of its own, so that what it may have to keep is known from the
+	// start.
+	Queue Queue
 	// Version is of the program that holds the broker, for $SYS.
 	Version string
 	// FS is what the journal writes to; nil is the operating system.
@@ -77,6 +80,7 @@ type Broker struct {
 	evicting  sync.Mutex     // the same
 	starving  atomic.Bool    // some session waits for memory
 	wall      wall
+	clock     *clock
 	counters  statistics.Counters
 	sys       sys
 	refused   refusals
@@ -135,10 +139,14 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	if cfg.Durability == Link {
 		b.env.Lot = session.NewLot()
 	}
+	var heard replayed
+	b.env.Presumed = session.Queue(b.opts.Queue)
 	rec := session.NewRestorer(b.env)
+	boot, up := machineTime()
 	j, err := journal.Open(journal.Config{
 		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,
 	}, func(r journal.Record) {
+		heard.take(r)
 		if m := rec.Replay(r); m != nil {
 			b.retained.Restore(m.Keep(), r.Pos)
 		}
@@ -147,6 +155,8 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 		return nil, fmt.Errorf("open the broker's journal: %w", err)
 	}
 	b.journal, b.env.Log = j, j
+	b.clock = newClock(&heard, boot, up)
+	b.env.Clock = b.clock.now
 	b.poller = newPoller(b)
 	j.Start()
 	users, err := b.auth.Read(cfg.Users, cfg.Anonymous)
@@ -155,6 +165,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	}
 	b.auth.Apply(users)
 	b.restore(rec)
+	b.recordClock(0)
 	return b, nil
 }
 

@@ -29,3 +29,12 @@ func (b *Broker) tellGaps() (all bool) {
 	}
 	return all
 }
+
+// Told notes that a gap was told for good: it is not told again after a crash.
+func (b *Broker) Told(g *Gap) {
+	if s := b.find(g.ClientID); s != nil && g.Reason != session.Reject {
+		s.Lock()
+		s.Told(g.Messages)
+		s.Unlock()
+	}
+}

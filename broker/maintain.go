@@ -30,11 +30,18 @@ func (b *Broker) maintain(ctx context.Context) {
 		case <-b.trim:
 			b.contain("the journal's upkeep", b.shorten)
 		case now := <-tick.C:
-			b.contain("telling what was given up", func() { b.tellGaps() })
+			b.contain("the bounds of queues", func() {
+				b.expireOld()
+				b.tellGaps()
+				if b.journal.Tight() {
+					b.shorten()
+				}
+			})
 			if !b.journal.Writable() {
 				continue
 			}
 			b.contain("the journal's upkeep", func() {
+				b.recordClock(0)
 				b.recordUnrecorded()
 				if now.Sub(written) >= retainEvery && b.writeRetained() {
 					written = now
@@ -42,6 +49,15 @@ func (b *Broker) maintain(ctx context.Context) {
 				b.retained.Sweep(now.Unix())
 			})
 		}
+	}
+}
+
+// expireOld gives up what is older than its session's queue allows.
+func (b *Broker) expireOld() {
+	for _, s := range b.all() {
+		s.Lock()
+		s.ExpireOld()
+		s.Unlock()
 	}
 }
 
@@ -73,7 +89,7 @@ func (b *Broker) writeRetained() (all bool) {
 func (b *Broker) retainedWriter() func(m *wire.Message) journal.Pos {
 	var body []byte
 	return func(m *wire.Message) journal.Pos {
-		r := session.Record{Message: *m, Time: time.Now().UnixMilli()}
+		r := session.Record{Message: *m, Time: b.clock.now()}
 		body = session.AppendRecord(body[:0], &r)
 		return b.journal.Append(session.KindMessage, body)
 	}
@@ -93,7 +109,14 @@ func (b *Broker) shorten() {
 		if n <= 1 || b.alarms.raised("E602") && n <= limit {
 			return
 		}
-		if b.pinned(first, n, n > limit) || !b.tellGaps() {
+		reason := ""
+		switch {
+		case n > limit:
+			reason = "journal"
+		case b.journal.Tight() && b.yields(first):
+			reason = "disk"
+		}
+		if b.pinned(first, n, reason) || !b.tellGaps() {
 			return
 		}
 		if !b.moveRetained(first, n) {
@@ -102,14 +125,15 @@ func (b *Broker) shorten() {
 		if !b.writeRetained() { // an older record of a dirty one may be in the segment that goes
 			return // the commits that follow come by here again
 		}
+		b.recordClock(first)
 		b.journal.Release(first + 1)
 	}
 }
 
 // pinned tells whether the segment of gen, the oldest, has to stay, because a session is owed something from it. What is
-// little is copied to the end instead, if the journal is long enough for that to pay. With force each session gives up
+// little is copied to the end instead, if the journal is long enough for that to pay. With a reason each session gives up
 // what it would keep. Sessions' records that lie there are written again.
-func (b *Broker) pinned(gen uint64, n int, force bool) bool {
+func (b *Broker) pinned(gen uint64, n int, reason string) bool {
 	all := b.all()
 	room := carryBytes
 	for _, s := range all {
@@ -118,21 +142,14 @@ func (b *Broker) pinned(gen uint64, n int, force bool) bool {
 		needs = needs && oldest <= gen && s.Persistent()
 		light := needs && s.Carriable(gen)
 		s.Unlock()
-		if !needs || light && n >= carryFrom && carry(s, gen, &room) {
+		if !needs || light && (n >= carryFrom || reason != "") && carry(s, gen, &room) {
 			continue
 		}
-		if !force {
+		if reason == "" {
 			return true
 		}
 		b.counters.Hit(statistics.Journal)
-		s.Lock()
-		rejects := s.Queue.WhenFull == session.Reject
-		if !rejects {
-			s.GiveUpSegment(gen)
-		}
-		s.Unlock()
-		if rejects {
-			b.wall.set(s)
+		if !b.giveUpSegment(s, gen, n, reason) {
 			return true
 		}
 	}
@@ -144,6 +161,53 @@ func (b *Broker) pinned(gen uint64, n int, force bool) bool {
 		s.Unlock()
 	}
 	return false
+}
+
+// giveUpSegment makes a session give up what it is owed from a segment. It is false when the session keeps it.
+func (b *Broker) giveUpSegment(s *session.Session, gen uint64, n int, reason string) bool {
+	s.Lock()
+	rejects := s.Queue.WhenFull == session.Reject
+	if !rejects {
+		s.GiveUpSegment(reason, gen, int64(n)*journal.SegmentSize/16)
+	}
+	oldest, needs := s.Oldest()
+	s.Unlock()
+	switch {
+	case rejects:
+		b.wall.set(s)
+		return false
+	case !needs || oldest > gen:
+		return true
+	case b.journal.Durable().Gen() <= gen:
+		return false // some of what stays cannot be read yet
+	}
+	load, fits := s.Load(gen, journal.SegmentSize)
+	if fits {
+		load.CarryStaying()
+	}
+	return fits
+}
+
+// yields tells whether some session gives up what it is owed from the segment of gen for want of space on the disk, and no
+// other keeps the segment: what is little is copied.
+func (b *Broker) yields(gen uint64) bool {
+	willing, room := false, carryBytes
+	for _, s := range b.all() {
+		s.Lock()
+		oldest, needs := s.Oldest()
+		needs = needs && oldest <= gen && s.Persistent()
+		keeps := s.Queue.WhenFull == "" || s.Queue.WhenFull == session.Reject
+		light := s.Carriable(gen)
+		s.Unlock()
+		switch {
+		case !needs:
+		case !keeps:
+			willing = true
+		case !light || !carry(s, gen, &room):
+			return false
+		}
+	}
+	return willing
 }
 
 const (
@@ -176,7 +240,7 @@ func (b *Broker) moveRetained(gen uint64, n int) bool {
 }
 
 func (b *Broker) renew(k *retained.Kept) {
-	r := session.Record{Message: *k.Message, Time: time.Now().UnixMilli()}
+	r := session.Record{Message: *k.Message, Time: b.clock.now()}
 	body := session.AppendRecord(nil, &r)
 	b.retained.Renew(k, func() journal.Pos { return b.journal.Append(session.KindMessage, body) })
 }

@@ -174,7 +174,7 @@ func (p *publication) unlock() {
 // keep numbers the message for the sessions that are owed it and appends its record, if it needs one.
 func (b *Broker) keep(p *publication, m *wire.Message, targets []target, from, origin *session.Session, id uint16, version uint64) journal.Pos {
 	r := &p.record
-	*r = session.Record{Message: *m, Time: time.Now().UnixMilli(), Owed: r.Owed[:0]}
+	*r = session.Record{Message: *m, Time: b.clock.now(), Owed: r.Owed[:0]}
 	p.owner, p.pos = p.owner[:0], p.pos[:0]
 	k := &p.parked
 	*k = parked{k.sessions[:0], k.shares[:0], k.owner[:0], nil}
@@ -290,7 +290,7 @@ func (b *Broker) giveRetained(c *conn, s *session.Session, sub session.Subscript
 	if o.QoS > 0 && s.Persistent() { // owed like any other; its copy in the journal names this session alone
 		o.N = s.Next()
 		o.Gap = s.Gap(o.N)
-		p.record = session.Record{Message: *k.Message, Time: time.Now().UnixMilli(), Owed: []session.Share{{Num: s.Num(), Owed: o}}}
+		p.record = session.Record{Message: *k.Message, Time: b.clock.now(), Owed: []session.Share{{Num: s.Num(), Owed: o}}}
 		p.pos = p.pos[:0]
 		pos, ok := b.retained.Renew(k, func() journal.Pos { return b.append(p) })
 		if !ok {

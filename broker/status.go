@@ -34,6 +34,10 @@ func (b *Broker) alarm(code, text string) {
 		b.alarms.text[code] = text
 	}
 	b.alarms.mu.Unlock()
+	select {
+	case b.trim <- struct{}{}: // who yields to a full disk does so at once
+	default:
+	}
 	if b.opts.Alarm != nil {
 		b.opts.Alarm(code, text)
 	}

@@ -122,7 +122,7 @@ func accepted() map[string][]string {
 	tables := map[string][]field{
 		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}, nil), "broker.limits": limitFields(&broker.Limits{}),
 		"broker.tls": tlsFields(&broker.TLS{}), "broker.ws": wsFields(&broker.WS{}), "broker.user.NAME": userFields(&broker.User{}, &Secret{}),
-		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}), "console": consoleFields(&console.Config{}),
+		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}), "uplink.rate": rateFields(&uplink.Config{}), "console": consoleFields(&console.Config{}),
 		"device.NAME": deviceFields(&bridge.Config{}, nil), "device.NAME.reading.READING": readingFields(&bridge.Reading{}),
 	}
 	keys := map[string][]string{}

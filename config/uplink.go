@@ -4,12 +4,13 @@ package config
 
 import (
 	"errors"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"edged/uplink"
-	"edged/uplink/dialect"
 	"edged/uplink/reach"
 )
 
@@ -20,7 +21,7 @@ func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 	return []field{
 		{"url", urls(&c.URLs)},
 		{"version", version(&c.Version)},
-		{"cloud", choice(&c.Cloud, dialect.Names())},
+		{"cloud", nil},
 		{"client_id", template(&c.ClientID)},
 		{"username", template(&c.Username)},
 		{"password", secret(password, false)},
@@ -50,22 +51,26 @@ func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 		}},
 		{"qos", whole(&c.QoS, 0, 2)},
 		{"inflight", whole(&c.Inflight, 1, 65535)},
-		{"rate", nil},
+		{"rate", func(v value) { v.table("[uplink.rate]", rateFields(c)) }},
 		{"queue", func(v value) { v.table("[uplink.queue]", queueFields(c)) }},
+	}
+}
+
+func rateFields(c *uplink.Config) []field {
+	return []field{
+		{"messages", whole(&c.Rate.Messages, 0, math.MaxInt32)},
+		{"bytes", whole(&c.Rate.Bytes, 0, math.MaxInt32)},
 	}
 }
 
 func queueFields(c *uplink.Config) []field {
 	return []field{
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
-		{"age", nil},
-		{"when_full", choice(&c.WhenFull, []string{"drop-oldest", "reject"}, "conflate")},
+		{"age", duration(&c.QueueAge, time.Minute, 100*365*24*time.Hour)},
+		{"when_full", choice(&c.WhenFull, []string{"drop-oldest", "reject", "conflate"})},
 		{"order", nil},
 	}
 }
-
-// versions are those of MQTT by their protocol level.
-func versions() map[byte]string { return map[byte]string{4: "3.1.1", 5: "5"} }
 
 func version(to *byte) func(value) {
 	return func(v value) {
@@ -74,13 +79,8 @@ func version(to *byte) func(value) {
 			return
 		}
 		var s string
-		if choice(&s, []string{"3.1.1", "5"})(v); s == "" {
-			return
-		}
-		for level, name := range versions() {
-			if name == s {
-				*to = level
-			}
+		if choice(&s, []string{"3.1.1", "5"})(v); s != "" {
+			*to = map[string]byte{"3.1.1": 4, "5": 5}[s]
 		}
 	}
 }

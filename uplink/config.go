@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"edged/uplink/dialect"
 	"edged/uplink/reach"
 )
 
@@ -19,7 +18,6 @@ import (
 type Config struct {
 	URLs      []string               // as reach.ParseTarget reads them, tried in turn
 	Version   byte                   // 4 (3.1.1) or 5
-	Cloud     string                 // one of dialect.Names()
 	ClientID  string                 // default: the gateway's id
 	Username  string                 // "": none
 	Password  func() ([]byte, error) // reads the secret anew at each use; nil: none
@@ -36,15 +34,17 @@ type Config struct {
 	QoS         byte          // highest towards the cloud
 	Inflight    int           // messages on their way to the cloud
 	QueueSize   int64         // bytes that may wait for the cloud
-	WhenFull    string        // what the broker does beyond: "drop-oldest" or "reject"
+	QueueAge    time.Duration // how long; 0: however long
+	WhenFull    string        // what the broker does beyond: "drop-oldest", "reject" or "conflate"
+	Rate        Rate
 }
 
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".
 func Defaults() Config {
 	return Config{
-		Version: 4, Cloud: dialect.Generic, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
+		Version: 4, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
-		QoS: 1, Inflight: 100, QueueSize: 256 << 20, WhenFull: "drop-oldest",
+		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest",
 	}
 }
 
@@ -52,6 +52,7 @@ func Defaults() Config {
 const (
 	minKeepAlive = 5 * time.Second // less costs more data than it finds dead links sooner: traffic is watched anyway
 	minQueue     = 1 << 10
+	minAge       = time.Minute
 	maxInflight  = math.MaxUint16
 	maxText      = math.MaxUint16 // bytes of a text in MQTT
 	maxALPN      = 255            // bytes of a protocol's name (RFC 7301, 3.1)
@@ -69,7 +70,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	if !plainText(c.Username) {
 		report("username", "must be text without control characters, at most 65535 bytes")
 	}
-	if c.Username == "" && c.Password != nil && c.Version == 4 && c.Cloud != dialect.Azure {
+	if c.Username == "" && c.Password != nil && c.Version == 4 {
 		report("password", "a password needs a username in MQTT 3.1.1")
 	}
 	if c.KeepAlive < minKeepAlive || c.KeepAlive > math.MaxUint16*time.Second || c.KeepAlive%time.Second != 0 {
@@ -81,12 +82,17 @@ func (c Config) Validate(report func(key, problem string)) {
 	if c.Inflight < 1 || c.Inflight > maxInflight {
 		report("inflight", "must be 1 to 65535")
 	}
+	if c.QueueAge != 0 && c.QueueAge < minAge {
+		report("queue.age", `must be at least "1m"`)
+	}
+	if c.Rate.Messages < 0 || c.Rate.Bytes < 0 {
+		report("rate", "must not be negative")
+	}
 	if c.QueueSize < minQueue {
 		report("queue.size", `must be at least "1KiB"`)
 	}
 	c.validateTopics(report)
 	c.validateFiles(report)
-	c.validateCloud(report)
 }
 
 func (c Config) validateURLs(report func(key, problem string)) {

@@ -17,8 +17,7 @@ func (s *session) fit(e *entry) (m mqtt.Message, late bool) {
 			return m, true
 		}
 	}
-	cloud := s.u.topics.cloud
-	m.QoS = min(m.QoS, s.ack.MaximumQoS, cloud.QoS())
-	m.Retain = m.Retain && s.ack.RetainAvailable && cloud.Retains()
+	m.QoS = min(m.QoS, s.ack.MaximumQoS)
+	m.Retain = m.Retain && s.ack.RetainAvailable
 	return m, false
 }

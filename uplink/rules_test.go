@@ -175,8 +175,7 @@ func TestMapping(t *testing.T) {
 		{"plc/x/y", ""},
 		{"other", ""},
 	} {
-		out, ok := m.outgoing(c.local, nil)
-		got := out.Topic
+		got, ok := m.outgoing(c.local)
 		if got != c.cloud || ok != (c.cloud != "") {
 			t.Errorf("outgoing(%q) = %q, %t, want %q", c.local, got, ok, c.cloud)
 		}
@@ -189,8 +188,7 @@ func TestMapping(t *testing.T) {
 		{"plant/7/", ""},
 		{"plant/8/site/x", ""},
 	} {
-		in, ok := m.incoming(c.cloud, nil)
-		got := in.Topic
+		got, ok := m.incoming(c.cloud)
 		if ok != (c.local != "") || ok && got != c.local {
 			t.Errorf("incoming(%q) = %q, %t, want %q", c.cloud, got, ok, c.local)
 		}

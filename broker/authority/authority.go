@@ -39,7 +39,7 @@ type Identity struct {
 type Queue struct {
 	Size     int64         // bytes; 0: as the broker's limits say
 	Age      time.Duration // 0: without bound
-	WhenFull string        // "drop-oldest", also for want of space on the disk, or "reject"; "": as the broker's limits say
+	WhenFull string        // "drop-oldest" or "conflate", also for want of space on the disk, or "reject"; "": as the broker's limits say
 	Reserved []string      // filters of topics for which a share of the queue is kept
 }
 

@@ -224,10 +224,10 @@ func (j *Journal) announce() {
 		takes = nowhere
 	}
 	j.mu.Lock()
-	changed := held != j.held || takes != j.takes
+	changed := held != j.held || takes != j.takes || (full != nil) != j.full
 	j.mu.Unlock()
 	if changed {
-		j.change(func() { j.held, j.takes = held, takes })
+		j.change(func() { j.held, j.takes, j.full = held, takes, full != nil })
 	}
 }
 

@@ -88,6 +88,7 @@ type Journal struct {
 	newest  uint64         // generation of the newest segment that has a file, or had one
 	spare   bool           // a spare segment is ready
 	held    bool           // E601 or E602 is raised
+	full    bool           // there was no room for a spare segment, or for a commit
 	takes   taking         // what becomes of what publishers append
 	found   map[uint64]int // generations in which readers met damage that nobody has looked at yet
 	closed  bool           // nothing more is taken
@@ -300,6 +301,13 @@ func (j *Journal) crowded() bool {
 		spares = 1
 	}
 	return needed > spares || needed == spares && j.end.Offset() >= SegmentSize/2
+}
+
+// Tight tells whether the disk has no room for another segment, and none is about to be given back.
+func (j *Journal) Tight() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.full && !j.spare && !(len(j.segs) > 0 && j.segs[0].gen < j.first)
 }
 
 // change runs fn with the lock held and lets those in Wait look again.

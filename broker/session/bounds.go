@@ -3,6 +3,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"edged/mqtt/wire"
@@ -12,13 +13,14 @@ import (
 const (
 	DropOldest = "drop-oldest" // the oldest are given up
 	Reject     = "reject"      // its publisher is refused, or waits
+	Conflate   = "conflate"    // the oldest are given up, but the newest of each topic
 )
 
 // Queue is how much a session may be owed, and what becomes of what is beyond.
 type Queue struct {
 	Size     int64         // bytes; 0: without bound
 	Age      time.Duration // 0: without bound
-	WhenFull string        // DropOldest or Reject; "": DropOldest, but not for want of space on the disk
+	WhenFull string        // one of these; "": DropOldest, but not for want of space on the disk
 	Reserved []string      // filters of topics for which a share of the queue is kept
 }
 
@@ -37,7 +39,9 @@ func (s *Session) reserved(topic string) bool {
 
 // SetQueue changes the session's bounds.
 func (s *Session) SetQueue(q Queue) {
-	s.Queue = q
+	if s.Queue = q; q.WhenFull != Conflate && q.WhenFull != Reject { // who is restored rejects until its bounds are known
+		s.keeper.newest = nil
+	}
 	if q.WhenFull == Reject {
 		s.env.Rejecting.Store(true)
 	}
@@ -49,9 +53,11 @@ func (s *Session) Full(topic string) bool {
 	if s.Queue.WhenFull != Reject || s.ended || len(s.marks) == 0 {
 		return false
 	}
-	owed, _ := s.estimate()
+	owed, at := s.estimate()
 	size := uint64(s.Queue.Size)
 	switch {
+	case s.Queue.Age > 0 && s.env.clock()-at > s.Queue.Age.Milliseconds():
+		return !s.reserved(topic)
 	case !s.walled && (size == 0 || owed < size):
 		return false
 	case !s.walled && owed < size+size/shareReserved:
@@ -88,20 +94,58 @@ func (s *Session) Refused(topic string, payload []byte, size int) {
 	s.refusal.add(topic, payload, size)
 }
 
+// Reasons of gaps, besides the name of what was full.
+const (
+	reasonQueue  = "queue"
+	reasonAge    = "age"
+	reasonUntold = "untold"
+)
+
 // bound gives up the oldest while more is owed than may be.
 func (s *Session) bound() {
 	for s.Queue.Size > 0 && s.Queue.WhenFull != Reject && len(s.marks) > 0 {
 		if owed, _ := s.estimate(); owed <= uint64(s.Queue.Size) {
 			return
 		}
-		to := s.tail + max((s.head-s.tail)/16, 1)
+		from := s.front()
+		to := from + max((s.head-from)/16, 1)
 		if len(s.marks) > 1 {
 			to = s.marks[1].n
 		}
-		before := s.tail
-		if s.giveUpFor("queue", max(to, s.tail+1)); s.tail == before {
+		s.giveUpFor(reasonQueue, max(to, from+1))
+		if s.trimKept(reasonQueue, s.keptRoom()); s.front() == from {
 			return // nothing of it is written
 		}
 		s.env.QueueFull()
 	}
+}
+
+// ExpireOld gives up what is older than it may be, or lets publishers feel it.
+func (s *Session) ExpireOld() {
+	if s.Queue.Age == 0 || len(s.marks) == 0 {
+		return
+	}
+	if s.Queue.WhenFull == Reject {
+		s.roomAgain()
+		return
+	}
+	oldest := s.env.clock() - s.Queue.Age.Milliseconds()
+	to := uint64(0)
+	for _, m := range s.marks[1:] {
+		if m.at < oldest { // all before it were published before
+			to = m.n
+		}
+	}
+	if s.lastAt < oldest {
+		to = s.head
+	}
+	if to <= s.tail {
+		return
+	}
+	for _, c := range slices.Clone(s.carried) { // what had stayed is older still
+		if c.stays && c.n < to {
+			s.giveUpOne(reasonAge, c)
+		}
+	}
+	s.giveUpFor(reasonAge, to)
 }

@@ -11,9 +11,11 @@ import (
 // carried is a message that was copied to the journal's end, so that its segment could go. Those of a session are the
 // oldest that it is owed, in the order of their numbers, and they are read before the rest.
 type carried struct {
-	n    uint64
-	pos  journal.Pos
-	size int
+	n     uint64
+	pos   journal.Pos
+	size  int
+	stays bool   // a full queue does not give it up with its neighbours
+	topic string // of which it is the newest message; "": that is not why it stays
 }
 
 // maxCarried bounds how many messages of one session lie elsewhere than in their order.
@@ -34,7 +36,15 @@ func (l *Load) Bytes() int { return l.bytes }
 // it is little, and nobody is about to read it there.
 func (s *Session) Carriable(gen uint64) bool {
 	to := s.firstBeyond(gen)
-	return to <= s.tail+maxCarried && (!s.back.behind || s.back.next >= to)
+	return s.openBelow(to) <= maxCarried && (!s.back.behind || s.back.next >= to)
+}
+
+// openBelow is how many numbers below to are not settled.
+func (s *Session) openBelow(to uint64) uint64 {
+	if to <= s.tail {
+		return 0
+	}
+	return to - s.tail - s.acked.below(to).count()
 }
 
 // firstBeyond is a number below which all lie that the segments up to gen hold.
@@ -88,9 +98,35 @@ func (l *Load) Carry() bool {
 	if s.ended || !s.Carriable(l.gen) {
 		return s.ended
 	}
+	l.carry()
+	return true
+}
+
+// CarryStaying is Carry for what stays of a segment that was given up. Who is on the way through it begins again.
+func (l *Load) CarryStaying() {
+	s := l.s
+	s.Lock()
+	defer s.Unlock()
+	if s.ended {
+		return
+	}
+	if l.carry(); s.back.behind {
+		if f := s.back.feeder; f != nil {
+			s.back.feeder = nil
+			close(f.stop)
+		}
+		if s.back.from = s.start(); s.sink != nil && s.qbytes < feedBelow {
+			s.feed()
+		}
+	}
+}
+
+// carry does so. The session is locked.
+func (l *Load) carry() {
+	s := l.s
 	slices.SortStableFunc(l.items, func(a, b item) int { return int(int64(a.N - b.N)) })
 	s.Record(2)
-	now := s.env.Now().UnixMilli()
+	now := s.env.clock()
 	for i := range l.items {
 		it := &l.items[i]
 		if s.isAcked(it.N) {
@@ -102,22 +138,21 @@ func (l *Load) Carry() bool {
 		s.carry(it.N, s.env.Log.Append(KindMessage, AppendRecord(nil, &r)), m.Size())
 	}
 	s.skipMarks(l.gen)
-	return true
 }
 
 // carry notes that the record of n lies at pos, out of its order.
 func (s *Session) carry(n uint64, pos journal.Pos, size int) {
-	i, there := slices.BinarySearchFunc(s.carried, n, func(c carried, n uint64) int { return int(int64(c.n - n)) })
+	i, there := s.findCarried(n)
 	if there {
 		s.carried[i].pos = pos
 		return
 	}
-	s.carried = slices.Insert(s.carried, i, carried{n, pos, size})
+	s.carried = slices.Insert(s.carried, i, carried{n: n, pos: pos, size: size})
 }
 
 // skipMarks makes the marks begin behind a segment that goes, and behind what is carried.
 func (s *Session) skipMarks(gen uint64) {
-	next := s.tail
+	next := s.front()
 	if k := len(s.carried); k > 0 {
 		next = max(next, s.carried[k-1].n+1)
 	}

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"edged/broker/journal"
@@ -11,7 +12,7 @@ import (
 // Gap is what a session was owed and will not get.
 type Gap struct {
 	ClientID string
-	Reason   string // "queue": more was owed than its session may be; "journal": the log was full; "reject": refused; "damage": unreadable
+	Reason   string // "queue", "journal", "disk": what was full; "age"; "reject": refused; "damage": unreadable; "untold": before a crash
 	Messages uint64
 	Bytes    int64 // of those that could be read, roughly
 	Topics   []GapTopic
@@ -42,24 +43,56 @@ type given struct {
 
 // giveUpFor is giveUp, of which the session remembers what to look up.
 func (s *Session) giveUpFor(reason string, to uint64) {
-	g := given{
-		from: s.tail, to: to, start: s.start(), end: s.last, reason: reason,
-		carried: append([]carried(nil), s.carried...), delivered: append(ranges(nil), s.acked...),
+	if len(s.parked) > 0 {
+		to = min(to, s.parked[0].N)
 	}
-	if s.giveUp(to); s.tail == g.from {
+	g := given{from: s.front(), to: to, start: s.start(), end: s.last, reason: reason, delivered: slices.Clone(s.acked)}
+	if to <= g.from {
 		return
 	}
-	g.to = min(to, s.tail)
+	g.delivered.dropBelow(g.from)
+	if reason == reasonAge {
+		s.keeper.reserved = slices.DeleteFunc(s.keeper.reserved, func(c carried) bool { return c.n < to })
+	} else {
+		s.keepBelow(to)
+	}
+	for _, c := range s.carried {
+		switch {
+		case c.n < g.from, c.n >= to:
+		case c.stays:
+			g.delivered.add(c.n, c.n+1)
+		default:
+			g.carried = append(g.carried, c)
+			g.end = max(g.end, c.pos)
+		}
+	}
+	before := s.dropped
+	s.giveUp(to)
+	if s.skipTo(to); s.dropped == before {
+		return
+	}
 	if n := len(s.given); n > 0 && s.given[n-1].to == g.from && s.given[n-1].reason == reason {
 		last := &s.given[n-1]
-		last.to, last.end = g.to, g.end
+		last.to, last.end = g.to, max(last.end, g.end)
 		last.carried = append(last.carried, g.carried...)
 		for _, x := range g.delivered {
-			last.delivered.add(x.from, x.to)
+			last.delivered.add(max(x.from, g.from), x.to) // below it lies what last gives up
 		}
 		return
 	}
 	s.given = append(s.given, g)
+}
+
+// Told notes that somebody has heard for good of so many messages that were given up, so that this is not told again after
+// a crash.
+func (s *Session) Told(messages uint64) {
+	s.told = min(s.told+messages, s.dropped)
+	s.RecordLater()
+}
+
+// untold is a gap of what was given up before a crash and nobody had heard of; of its topics nothing is known any more.
+func (s *Session) untold() (gap Gap, some bool) {
+	return Gap{ClientID: s.ID, Reason: reasonUntold, Messages: s.dropped - s.told}, s.dropped > s.told
 }
 
 // Given reads what the session gave up since the last call. It reads from the disk: the session must not be locked. It is
@@ -72,6 +105,10 @@ func (s *Session) Given() (gaps []Gap, all bool) {
 			gap := s.refusal
 			gap.ClientID, gap.Reason, s.refusal = s.ID, Reject, Gap{}
 			gaps = append(gaps, gap)
+		}
+		if s.lostTrack.Messages > 0 {
+			gaps = append(gaps, s.lostTrack)
+			s.lostTrack = Gap{}
 		}
 		if len(s.given) == 0 {
 			s.Unlock()
@@ -107,7 +144,9 @@ func (s *Session) lookUp(g *given) Gap {
 	for _, c := range g.carried {
 		s.scan(&gap, g, c.pos, c.pos, at)
 	}
-	s.scan(&gap, g, g.start, g.end, at)
+	if g.start > 0 {
+		s.scan(&gap, g, g.start, g.end, at)
+	}
 	gap.Messages += g.to - g.from - g.delivered.below(g.to).count()
 	return gap
 }

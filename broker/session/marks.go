@@ -15,15 +15,18 @@ type mark struct {
 
 const (
 	markEvery = 64 << 10 // bytes of journal between two marks, at first
+	markAges  = 32       // marks in the age that a queue may have, at least
 	maxMarks  = 128      // past it every second mark goes, and they get twice as far apart
 )
 
-// note tells that the record of n lies at pos.
-func (s *Session) note(n uint64, pos journal.Pos, size int, at int64) {
+// note tells that the record of n, a message to a topic, lies at pos.
+func (s *Session) note(n uint64, pos journal.Pos, topic string, size int, at int64) {
+	s.consider(topic, carried{n: n, pos: pos, size: size})
+	s.lastAt = at
 	s.last = pos
 	s.written = n + 1
 	s.known = max(s.known, n+1)
-	if k := len(s.marks); k == 0 || pos-s.marks[k-1].pos >= s.spacing {
+	if k := len(s.marks); k == 0 || pos-s.marks[k-1].pos >= s.spacing || s.Queue.Age > 0 && at-s.marks[k-1].at >= s.Queue.Age.Milliseconds()/markAges {
 		s.marks = append(s.marks, mark{n, pos, s.bytes, at})
 		if k >= maxMarks {
 			s.thin()
@@ -102,7 +105,9 @@ func (s *Session) Oldest() (gen uint64, needs bool) {
 // Recorded is the generation of the segment with the session's latest record.
 func (s *Session) Recorded() uint64 { return s.record.Gen() }
 
-// GiveUpSegment gives up what is owed from the segments up to gen, and no less than that.
-func (s *Session) GiveUpSegment(gen uint64) {
-	s.giveUpFor("journal", s.firstBeyond(gen))
+// GiveUpSegment gives up what is owed from the segments up to gen, and no less than that, but what stays of a full queue:
+// of this no more than room bytes.
+func (s *Session) GiveUpSegment(reason string, gen uint64, room int64) {
+	s.giveUpFor(reason, s.firstBeyond(gen))
+	s.trimKept(reason, min(room, s.keptRoom()))
 }

@@ -17,6 +17,7 @@ const (
 	KindSettled                             // a session is done with a number
 	KindReleased                            // PUBREC came for a number
 	KindInbound                             // the client released a QoS 2 identifier
+	KindClock                               // how late it is, see the broker
 )
 
 // Flags of a message and of what is owed of it.
@@ -33,10 +34,10 @@ const (
 //	owed × (session v, number v, flags u8, with flag 8: count v, subscription identifiers v…, with flag 16: gap v),
 //	topic, user, properties (each with a length v), payload
 //
-// v is a varint, time is in Unix milliseconds, integers are little-endian.
+// v is a varint, time is in milliseconds, integers are little-endian.
 type Record struct {
 	Message wire.Message // a view, when it was read
-	Time    int64        // Unix milliseconds
+	Time    int64        // milliseconds, see Env.Clock
 	Origin  uint32       // the session that released a QoS 2 message into the broker, 0: none
 	ID      uint16       // its packet identifier there
 	Owed    []Share
@@ -88,6 +89,14 @@ func appendShare(b []byte, s *Share) []byte {
 		b = binary.AppendUvarint(b, s.Gap)
 	}
 	return b
+}
+
+// Stamp returns the time of a message's record.
+func Stamp(body []byte) (at int64, ok bool) {
+	if len(body) < 17 {
+		return 0, false
+	}
+	return int64(binary.LittleEndian.Uint64(body[9:])), true
 }
 
 // ReadRecord reads the body of a message's record; its slices are views of body. ok is false when it is none.

@@ -175,17 +175,23 @@ func (s *Session) giveUp(to uint64) {
 		to = min(to, s.parked[0].N)
 	}
 	for n := s.tail; n < to; n++ {
-		if s.isAcked(n) {
-			continue
+		if i := s.acked.at(n); i < len(s.acked) && s.acked[i].from <= n {
+			n = s.acked[i].to - 1
+		} else if n >= s.tail && !s.stays(n) {
+			s.drop(n)
 		}
-		if _, ok := s.released[n]; ok || n < s.sent {
-			s.inflight--
-		}
-		s.dropped++
-		s.settle(n)
 	}
 	s.back.next = max(s.back.next, s.tail)
 	s.lost(before)
+}
+
+// drop gives up a number that is not settled.
+func (s *Session) drop(n uint64) {
+	if _, ok := s.released[n]; ok || n < s.sent {
+		s.inflight--
+	}
+	s.dropped++
+	s.settle(n)
 }
 
 // lose settles what the journal should have held, from the next number to be read up to to, exclusive.

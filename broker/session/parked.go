@@ -108,7 +108,7 @@ func (l *Lot) leave(p *Parked) {
 // sessions[i] is owed.
 func (l *Lot) Park(m *wire.Message, sessions []*Session, shares []Owed) *Parked {
 	now := time.Now()
-	p := &Parked{lot: l, m: m, at: now.UnixMilli(), due: now.Add(parkFor), sessions: slices.Compact(slices.Clone(sessions))}
+	p := &Parked{lot: l, m: m, at: sessions[0].env.clock(), due: now.Add(parkFor), sessions: slices.Compact(slices.Clone(sessions))}
 	p.open.Store(int32(len(sessions)))
 	for i, s := range sessions {
 		s.parked = append(s.parked, parkedShare{shares[i], p})
@@ -297,7 +297,7 @@ func (s *Session) noteParked(n uint64, pos journal.Pos) {
 	i, _ := s.findParked(n)
 	p := s.parked[i].p
 	s.takeParked(i)
-	s.note(n, pos, p.m.Size(), p.at)
+	s.note(n, pos, p.m.Topic, p.m.Size(), p.at)
 	p.close(nil, pos)
 	s.bound()
 }

@@ -82,7 +82,7 @@ type item struct {
 func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	owed := o.N > 0
 	if o.Pos > 0 && owed {
-		s.note(o.N, o.Pos, c.Message.Size(), s.env.Now().UnixMilli())
+		s.note(o.N, o.Pos, c.Message.Topic, c.Message.Size(), s.env.clock())
 		s.bound()
 	}
 	if owed {

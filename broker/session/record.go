@@ -15,6 +15,7 @@ import (
 const (
 	flagConnected = 1
 	flagWill      = 2
+	flagDropped   = 32
 
 	flagNoLocal           = 4
 	flagRetainAsPublished = 8
@@ -44,10 +45,11 @@ func (s *Session) Unrecorded() bool { return s.unrecorded && !s.ended }
 //
 //	num v, flags u8, version u8, expiry v, left u64, tail v, head v, ever sent v, id, user,
 //	subscriptions (count v) × (filter, flags u8, identifier v), settled numbers (count v) × (first v, how many v),
-//	released numbers and inbound identifiers (each a count v and v…), with flag 2: the will: flags u8, life v, delay v, due v, topic, properties, payload
+//	released numbers and inbound identifiers (each a count v and v…), with flag 2: the will: flags u8, life v, delay v, due v, topic, properties, payload,
+//	with flag 32: dropped v, and of these told v
 func (s *Session) encode() []byte {
 	b := appendNum(nil, s.num)
-	b = append(b, flag(s.sink != nil, flagConnected)|flag(s.Will != nil, flagWill), s.Version)
+	b = append(b, flag(s.sink != nil, flagConnected)|flag(s.Will != nil, flagWill)|flag(s.dropped > 0, flagDropped), s.Version)
 	b = binary.AppendUvarint(b, uint64(s.Expiry))
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.Left))
 	head := s.firstParked() // what lies beyond may have a record, or need none: it is for the next to say
@@ -67,6 +69,9 @@ func (s *Session) encode() []byte {
 		b = append(b, w.Message.QoS|flag(w.Message.Retain, flagRetain))
 		b = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(b, uint64(w.Life)), uint64(w.Delay)), uint64(w.Due))
 		b = appendText(appendText(appendText(b, w.Message.Topic), string(w.Message.Props)), string(w.Message.Payload))
+	}
+	if s.dropped > 0 {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, s.dropped), s.told)
 	}
 	return b
 }
@@ -104,6 +109,7 @@ type state struct {
 	released         []uint64
 	inbound          []uint64
 	will             *Will
+	dropped, told    uint64
 }
 
 func decodeState(body []byte) (x state, ok bool) {
@@ -129,6 +135,9 @@ func decodeState(body []byte) (x state, ok bool) {
 		w.Message.Props = slices.Clone(d.take(d.uvarint()))
 		w.Message.Payload = slices.Clone(d.take(d.uvarint()))
 		x.will = w
+	}
+	if flags&flagDropped != 0 {
+		x.dropped, x.told = d.uvarint(), d.uvarint()
 	}
 	return x, !d.bad && x.num != 0 && x.tail > 0 && x.head >= x.tail && x.head < maxNumber
 }
@@ -156,6 +165,7 @@ func (s *Session) restore(x *state, pos journal.Pos) {
 	s.Version, s.Expiry, s.Left, s.Will, s.record = x.version, x.expiry, x.left, x.will, pos
 	s.tail, s.head = x.tail, max(s.head, x.head) // a tail that was only presumed may have been too far
 	s.everSent = max(s.everSent, x.sent)
+	s.dropped, s.told = x.dropped, x.told
 	s.acked = nil
 	s.dropMarks()
 	s.written = max(s.written, x.head)

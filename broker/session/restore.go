@@ -64,6 +64,7 @@ func (r *Restorer) hear(num uint32) *heard {
 	h := r.byNum[num]
 	if h == nil {
 		h = &heard{s: New(r.env, "", "", 0, num)}
+		h.s.Queue = r.env.Presumed
 		r.byNum[num] = h
 		r.last = max(r.last, num)
 	}
@@ -88,9 +89,10 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 		switch {
 		case s.isAcked(o.N):
 		case inOrder:
-			s.note(o.N, pos, m.Message.Size(), m.Time)
+			s.note(o.N, pos, m.Message.Topic, m.Message.Size(), m.Time)
 		default:
 			s.carry(o.N, pos, m.Message.Size())
+			s.consider(m.Message.Topic, carried{n: o.N, pos: pos, size: m.Message.Size()})
 		}
 		if !s.isAcked(o.N) {
 			s.classify(o.N, m.Message.Topic, m.Message.Size())
@@ -145,6 +147,9 @@ func (r *Restorer) Sessions() (all []Restored, last uint32) {
 			s.leaveOut(numbersLost)
 		} else {
 			s.leaveOut(0)
+		}
+		if gap, some := s.untold(); some {
+			s.lostTrack = gap
 		}
 		s.known = s.head
 		s.sent = s.tail

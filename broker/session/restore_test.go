@@ -274,7 +274,7 @@ func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	if st := s.Status(); st.Messages != n || st.Bytes < n*55000 || st.Bytes > n*65000 {
 		t.Errorf("got %+v", st)
 	}
-	s.GiveUpSegment(3)
+	s.GiveUpSegment("journal", 3, 0)
 	st := s.Status()
 	if oldest, needs := s.Oldest(); !needs || oldest <= 3 || st.Dropped+st.Messages != n {
 		t.Errorf("oldest %d %v, %+v", oldest, needs, st)
@@ -294,7 +294,7 @@ func TestGivingUpMakesRoomInTheWindow(t *testing.T) {
 		w.owe(s, strconv.Itoa(i), 1)
 	}
 	s.Lock()
-	s.GiveUpSegment(1)
+	s.GiveUpSegment("journal", 1, 0)
 	s.Unlock()
 	for i := range 2 {
 		w.owe(s, strconv.Itoa(i+2), 1)

@@ -49,6 +49,9 @@ type Env struct {
 	// cannot forget it.
 	Gate bool
 	Now  func() time.Time
+	// Clock counts milliseconds, also while the machine's clock is set and while the program is started again. It is what
+	// messages are stamped with. nil: Now.
+	Clock func() int64
 	// MayRead says whether the session's user may get what is published to a topic.
 	MayRead func(s *Session, topic string) bool
 	// Commit returns a channel that is closed after the next commit.
@@ -61,12 +64,21 @@ type Env struct {
 	Dropped func(messages uint64)
 	// QueueFull is told each time that a session gives up its oldest because it is owed too much.
 	QueueFull func()
+	// Presumed is what a session's queue is taken for while it is restored, so that what it may have to keep is known.
+	Presumed Queue
 	// Rejecting is set once some session's queue rejects.
 	Rejecting atomic.Bool
 	Classed   Classed
 	Memory    Budget // of what waits: queues, and what the connections hold
 	State     Budget // of the sessions themselves
 	Lot       *Lot   // where messages wait for acknowledgements before they are written; nil: each is written at once
+}
+
+func (e *Env) clock() int64 {
+	if e.Clock == nil {
+		return e.Now().UnixMilli()
+	}
+	return e.Clock()
 }
 
 // Subscription is what a client subscribed to; Filter is as the client wrote it, with $share/GROUP/.
@@ -131,10 +143,15 @@ type Session struct {
 	weight  int   // as the budget knows
 	runs    []run // of numbers whose class is not the first
 
-	refused uint64
-	refusal Gap           // what of it was not told
-	walled  bool          // the log takes no more because of it
-	room    chan struct{} // closed when there is some; nil: nobody waits
+	refused   uint64
+	refusal   Gap    // what of it was not told
+	lostTrack Gap    // given up before a crash, and to be told of once
+	told      uint64 // of dropped, what somebody has been told of for good
+	lastAt    int64  // when the latest message was published, as marks tell it
+	keeper    keeper
+	keptTo    uint64        // below it nothing is owed but what is carried
+	walled    bool          // the log takes no more because of it
+	room      chan struct{} // closed when there is some; nil: nobody waits
 }
 
 // New returns a session without a connection. num names a persistent session in the journal and is never used again;
@@ -254,7 +271,7 @@ func (s *Session) Status() Status {
 	st := Status{Connected: s.sink != nil, Messages: s.head - s.tail - s.acked.count(), Dropped: s.dropped, Refused: s.refused}
 	if st.Messages > 0 && len(s.marks) > 0 {
 		bytes, at := s.estimate()
-		st.Bytes, st.Oldest = int64(bytes), time.UnixMilli(at)
+		st.Bytes, st.Oldest = int64(bytes), s.env.Now().Add(-time.Duration(s.env.clock()-at)*time.Millisecond)
 	}
 	st.Classes = s.byClass(Backlog{st.Messages, st.Bytes})
 	return st

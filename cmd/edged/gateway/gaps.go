@@ -21,6 +21,9 @@ const GivenUp = "E404"
 // gapEvery is how often such an event is published at most for one session; what comes between is told together.
 const gapEvery = time.Second
 
+// gapMost is how seldom it may become.
+const gapMost = 10 * time.Minute
+
 // unsendable is the reason of a gap that the cloud's limits made.
 const unsendable = "unsendable"
 
@@ -81,27 +84,55 @@ func join(sum, x *broker.Gap) {
 	}
 }
 
-// run publishes what was given up as events, until ctx ends.
-func (g *gaps) run(ctx context.Context, event func(bridge.Event) <-chan struct{}) error {
+// telling is an event under way.
+type telling struct {
+	gap  *broker.Gap
+	done <-chan struct{} // closed once the broker has it
+}
+
+// run publishes what was given up as events, until ctx ends; told is called with what the broker has. While more and more
+// is given up, the events become fewer: the share of the queue that is kept for events is not meant for these.
+func (g *gaps) run(ctx context.Context, event func(bridge.Event) <-chan struct{}, told func(*broker.Gap)) error {
+	var under []telling
+	every, last := gapEvery, time.Time{}
 	for {
+		var landed <-chan struct{}
+		if len(under) > 0 {
+			landed = under[0].done
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-landed:
+			told(under[0].gap)
+			under = under[1:]
+			continue
 		case <-g.wake:
 		}
-		g.mu.Lock()
-		all := g.all
-		g.all = map[string]*broker.Gap{}
-		g.mu.Unlock()
-		for _, x := range all {
-			event(gapEvent(x, time.Now()))
+		if every = min(2*every, gapMost); time.Since(last) > gapEvery {
+			every = gapEvery
+		}
+		for _, x := range g.take() {
+			if done := event(gapEvent(x, time.Now())); done != nil {
+				under = append(under, telling{x, done})
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(gapEvery):
+		case <-time.After(every):
 		}
+		last = time.Now()
 	}
+}
+
+// take returns what was gathered.
+func (g *gaps) take() map[string]*broker.Gap {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := g.all
+	g.all = map[string]*broker.Gap{}
+	return all
 }
 
 // gapEvent says what a session gave up: how many messages, and of each topic how many, with the first and the last seq.
@@ -129,6 +160,12 @@ func fate(reason string) string {
 		return "given up, because the cloud takes none of that size or kind"
 	case refused:
 		return "refused, because its queue is full"
+	case "disk":
+		return "given up, because the disk is full"
+	case "age":
+		return "given up, because they were too old"
+	case "untold":
+		return "given up before a crash, so that no more is known of them"
 	case damaged:
 		return "given up, because their records in the journal are damaged"
 	}

@@ -18,12 +18,15 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGaps()
 		var events []bridge.Event
+		told := uint64(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go g.run(ctx, func(e bridge.Event) <-chan struct{} {
 			events = append(events, e)
-			return nil
-		})
+			done := make(chan struct{})
+			close(done)
+			return done
+		}, func(x *broker.Gap) { told += x.Messages })
 		gap := func(topic, first, last string, n uint64) broker.Gap {
 			return broker.Gap{ClientID: "edged-uplink", Reason: "queue", Messages: n, Bytes: 10, Topics: []broker.GapTopic{
 				{Topic: topic, Messages: n, First: []byte(first), Last: []byte(last)},
@@ -54,6 +57,19 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 		synctest.Wait()
 		if want := "3 messages (0 bytes) for edged-uplink were given up, because their records in the journal are damaged"; len(events) != 3 || events[2].Text != want {
 			t.Errorf("got %+v\nwant %q", events[2:], want)
+		}
+		seen := len(events)
+		for range 3600 { // each second, for an hour
+			g.add(gap("a/data", `{"seq":1}`, `{"seq":1}`, 1))
+			time.Sleep(time.Second)
+		}
+		if n := len(events) - seen; n > 20 {
+			t.Errorf("%d events in an hour", n)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if told != 3613 {
+			t.Errorf("%d are told for good, of 3613", told)
 		}
 	})
 }

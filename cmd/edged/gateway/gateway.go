@@ -87,6 +87,7 @@ func New(opts Options) (*Gateway, error) {
 		Version:  opts.Version,
 		Gap:      g.gaps.add,
 		Classed:  classed(),
+		Queue:    g.queue(g.cfg.Uplink),
 		NoRetain: []string{"edged/+/dev/+/set"}, // a command that is kept would be carried out again and again (E406)
 	})
 	if err != nil {

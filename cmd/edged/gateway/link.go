@@ -26,9 +26,7 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 		return cloudLink{}, nil
 	}
 	publish, subscribe := uplink.Rights(g.id, *cfg)
-	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, Queue: broker.Queue{
-		Size: cfg.QueueSize, WhenFull: cfg.WhenFull, Reserved: []string{"edged/" + g.id + "/event"},
-	}}
+	id := broker.Identity{ClientID: uplink.ClientID, Publish: publish, Subscribe: subscribe, Queue: g.queue(cfg)}
 	u, err := uplink.New(*cfg, uplink.Deps{
 		Gateway: g.id, Log: g.log.With("part", "uplink"), Floor: g.clock.Floor, Changed: g.own.Changed,
 		Memory:    filepath.Join(g.opts.State, "cloud-addresses.json"),
@@ -67,6 +65,16 @@ func newest(dir string) (at time.Time) {
 	return at
 }
 
+// queue is that of the uplink's session.
+func (g *Gateway) queue(cfg *uplink.Config) broker.Queue {
+	if cfg == nil {
+		return broker.Queue{}
+	}
+	return broker.Queue{
+		Size: cfg.QueueSize, Age: cfg.QueueAge, WhenFull: cfg.WhenFull, Reserved: []string{"edged/" + g.id + "/event"},
+	}
+}
+
 // cloudEvent publishes what is wrong with the link as an event, for the time when it is right again.
 func (g *Gateway) cloudEvent(code, text string) {
 	g.own.Event(bridge.Event{Time: time.Now(), Code: code, Level: "warning", Text: text})
@@ -78,6 +86,13 @@ func (g *Gateway) cloudGap(topic string, payload []byte) {
 		ClientID: uplink.ClientID, Reason: unsendable, Messages: 1, Bytes: int64(len(payload)),
 		Topics: []broker.GapTopic{{Topic: topic, Messages: 1, First: payload, Last: payload}},
 	})
+}
+
+// told notes that an event tells of what a session gave up, and will not be lost.
+func (g *Gateway) told(x *broker.Gap) {
+	if x.Reason != unsendable {
+		g.broker.Told(x)
+	}
 }
 
 // startLink runs the uplink that was made.

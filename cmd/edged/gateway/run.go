@@ -86,7 +86,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.startMember(m, nil)
 	}
 	defer g.stopFleet()
-	told := launch("gaps", func(ctx context.Context) error { return g.gaps.run(ctx, g.own.Event) })
+	told := launch("gaps", func(ctx context.Context) error { return g.gaps.run(ctx, g.own.Event, g.told) })
 	defer told.end(stopOwn, g.log)
 	house := launch("housekeeping", g.keepHouse)
 	defer house.end(stopOwn, g.log)
