@@ -46,17 +46,12 @@ func TestCertificatesThatExpire(t *testing.T) {
 	eventually(t, soon, "both certificates are told of", func() bool {
 		return count(`E309 our certificate "our-old"`) == 1 && count(`E309 the server's certificate "cloud.test"`) == 1
 	})
-	if got := u.Expiring(); len(got) != 2 {
-		t.Errorf("expiring: %q", got)
-	}
+	eventually(t, soon, "both are in the status", func() bool { return len(u.Expiring()) == 2 })
 	newCert, newKey := ca.issue(t, "our-new", now.Add(-time.Hour), now.Add(300*day))
 	for from, to := range map[string]string{newCert: cert, newKey: key} {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if got := u.Expiring(); len(got) != 1 || strings.Contains(got[0], "our") {
-		t.Errorf("expiring after the renewal: %q", got)
 	}
 	if s := u.Status(); s.State != uplink.Up || s.Reconnects != 0 {
 		t.Errorf("the renewal disturbed the session: %+v", s)
@@ -64,6 +59,10 @@ func TestCertificatesThatExpire(t *testing.T) {
 	cloud.stop(t)
 	cloud.start(t)
 	eventually(t, soon, "the link is back", func() bool { s := u.Status(); return s.State == uplink.Up && s.Reconnects > 0 })
+	eventually(t, soon, "the renewal is seen", func() bool { return len(u.Expiring()) == 1 })
+	if got := u.Expiring(); strings.Contains(got[0], "our") {
+		t.Errorf("expiring after the renewal: %q", got)
+	}
 	if n := count("E309"); n != 2 {
 		t.Errorf("%d events after the renewal and a reconnect, want 2 as before: %q", n, events)
 	}

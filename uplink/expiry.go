@@ -5,6 +5,7 @@ package uplink
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/uplink/reach"
@@ -15,22 +16,17 @@ const ExpiryCode = "E309"
 
 const (
 	day         = 24 * time.Hour
-	expiryEvery = time.Hour // how often certificates are looked at, besides when the server shows them
+	expiryEvery = 10 * time.Minute // how often certificates are looked at, besides when the server shows them
 )
 
 // expiryDays are the days before its end at which a certificate is told of.
 func expiryDays() [3]int { return [3]int{7, 14, 30} }
 
-// Expiring tells which certificates that the link depends on expire soon, and what to do.
+// Expiring tells which certificates that the link depends on expire soon, and what to do, as of the last ten minutes.
 func (u *Uplink) Expiring() []string {
-	var all []string
-	now := u.dialer.Now()
-	for _, c := range u.dialer.Certificates() {
-		if stage(c, now) > 0 {
-			all = append(all, expiryText(c, now))
-		}
-	}
-	return all
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.expiring)
 }
 
 // stage is how many days before its end a certificate was last to be told of: 30, 14, 7, or 0 for later. One that is made
@@ -63,18 +59,26 @@ func (u *Uplink) watchCertificates(ctx context.Context) {
 	told := map[reach.Certificate]int{}
 	for {
 		now := u.dialer.Now()
+		var expiring []string
 		for _, c := range u.dialer.Certificates() {
 			s := stage(c, now)
-			if s == 0 || told[c] != 0 && told[c] <= s {
+			if s == 0 {
+				continue
+			}
+			text := expiryText(c, now)
+			expiring = append(expiring, text)
+			if told[c] != 0 && told[c] <= s {
 				continue
 			}
 			told[c] = s
-			text := expiryText(c, now)
 			u.log.Warn(text, "code", ExpiryCode)
 			if u.deps.Event != nil {
 				u.deps.Event(ExpiryCode, text)
 			}
 		}
+		u.mu.Lock()
+		u.expiring = expiring
+		u.mu.Unlock()
 		select {
 		case <-tick.C:
 		case <-u.shown:

@@ -93,11 +93,12 @@ type Uplink struct {
 	// plainWill is what of our presence the server refused.
 	plainWill struct{ retain, qos bool }
 
-	mu     sync.Mutex
-	status Status
-	client *mqtt.Client         // of the present session; nil: there is none
-	told   map[string]bool      // topics that were told to be refused
-	events map[string]time.Time // when a code was told as an event
+	mu       sync.Mutex
+	expiring []string // what there is to tell of certificates
+	status   Status
+	client   *mqtt.Client         // of the present session; nil: there is none
+	told     map[string]bool      // topics that were told to be refused
+	events   map[string]time.Time // when a code was told as an event
 }
 
 // New makes the link; [Uplink.Run] brings it to life. The error tells every value of cfg that cannot be.
