@@ -5,11 +5,13 @@ package broker
 import (
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edged/broker/authority"
 	"edged/broker/journal/journaltest"
 	"edged/broker/session"
+	"edged/broker/statistics"
 	"edged/mqtt/wire"
 )
 
@@ -60,4 +62,47 @@ func TestFlushDoesNotSpinWhileMemoryIsFull(t *testing.T) {
 	if c.starved() || written < 2*alwaysOutput {
 		t.Errorf("%d bytes went out when there was memory again", written)
 	}
+}
+
+// A peer that takes no byte for a minute is closed, counted, and holds nothing any more; one that takes some now and then
+// is not.
+func TestPeerThatTakesNothingIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := Open(Defaults(), "state", nil, Options{FS: journaltest.New()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		c := newConn(b, ours, &authority.Client{}, nil)
+		send := func() {
+			var r session.Round
+			c.send(&r, make([]byte, 1000))
+			r.Flush()
+		}
+		hits := func() uint64 { return b.counters.Hits()[statistics.WriteStall.String()] }
+		part := make([]byte, 1000)
+		for range 5 {
+			send()
+			time.Sleep(writeStall - time.Second)
+			if n, err := theirs.Read(part); n != len(part) || err != nil {
+				t.Fatalf("%d bytes, %v", n, err)
+			}
+			synctest.Wait()
+		}
+		send()
+		send()
+		time.Sleep(writeStall - time.Second)
+		if synctest.Wait(); hits() != 0 || b.env.Memory.Used() == 0 {
+			t.Errorf("after less than a minute: %d hits, %d bytes held", hits(), b.env.Memory.Used())
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closed || hits() != 1 || b.env.Memory.Used() != 0 {
+			t.Errorf("after more than a minute: closed %v, %d hits, %d bytes held", c.closed, hits(), b.env.Memory.Used())
+		}
+	})
 }
