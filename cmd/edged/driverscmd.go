@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -37,7 +38,19 @@ func newDrivers(g *globals) *cobra.Command {
 	}
 }
 
+// driver finds a driver by its name, or makes the one that a description file tells.
 func driver(name string) (*devices.Driver, error) {
+	if strings.HasSuffix(name, ".toml") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, exitWith(exitUsage, fmt.Errorf("read the description: %w", err))
+		}
+		d, _, err := catalog.ParseDescription(name, text)
+		if err != nil {
+			return nil, exitWith(exitConfig, err)
+		}
+		return d, nil
+	}
 	d, ok := catalog.Get(name)
 	if !ok {
 		return nil, exitWith(exitUsage, fmt.Errorf("there is no driver %q; edged drivers lists all", name))

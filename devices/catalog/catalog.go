@@ -10,6 +10,7 @@ import (
 
 	"edged/devices"
 	"edged/devices/line"
+	"edged/devices/mbus"
 	"edged/devices/meter"
 	"edged/devices/nmea"
 	"edged/devices/vedirect"
@@ -21,7 +22,7 @@ var files embed.FS
 // written are the drivers that a description can't express.
 func written() []*devices.Driver {
 	return []*devices.Driver{
-		line.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
+		daly(), line.Driver(), mbus.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
 	}
 }
 

@@ -49,9 +49,10 @@ func subjects(t testing.TB) []subject {
 		}
 		all = append(all, subject{name: d.Name, driver: d, options: devices.Options{}})
 	}
+	vectors := loadVectors(t)
 	for i := range all {
 		s := &all[i]
-		for _, v := range loadVectors(t) {
+		for _, v := range vectors {
 			if s.name == "dsmr" && bytes.HasSuffix(v.bytes, []byte("!\r\n")) {
 				continue // a meter sends checksums or it does not; one that did and does not is damaged
 			}
@@ -124,6 +125,9 @@ func answered(t testing.TB, d *devices.Driver, o devices.Options, sim devices.Si
 				break
 			}
 			answer := sim.Receive(r.Bytes, start(), nil)
+			if len(answer) == 1 { // an acknowledgement means something only to who asked
+				continue
+			}
 			if len(answer) == 0 {
 				t.Errorf("%s: the pretended device does not answer % x", d.Name, r.Bytes)
 			}

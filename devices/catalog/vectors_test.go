@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +26,8 @@ type vector struct {
 	options                    devices.Options
 	request, bytes             []byte
 	expected                   []string
-	others                     bool // readings that are not expected are allowed
+	others                     bool   // readings that are not expected are allowed
+	readings                   string // that the file speaks of
 }
 
 func loadVectors(t testing.TB) []vector {
@@ -44,7 +46,7 @@ func loadVectors(t testing.TB) []vector {
 			t.Fatal(err)
 		}
 		parts := strings.Split(string(text), "\n## ")
-		head := vector{driver: value(parts[0], "driver"), others: value(parts[0], "others") == "allowed"}
+		head := vector{driver: value(parts[0], "driver"), others: value(parts[0], "others") == "allowed", readings: value(parts[0], "readings")}
 		for _, part := range parts[1:] {
 			all = append(all, head.parse(t, part))
 		}
@@ -102,6 +104,11 @@ func (v vector) parse(t testing.TB, part string) vector {
 
 func (v vector) rejected() bool { return strings.HasPrefix(v.expected[0], "REJECT") }
 
+// told reports whether the file speaks of a reading, which then must be absent where it is not expected.
+func (v vector) told(name string) bool {
+	return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(v.readings)
+}
+
 // compare says how readings differ from what is expected.
 func (v vector) compare(t *testing.T, got map[string]any) {
 	t.Helper()
@@ -137,7 +144,7 @@ func (v vector) compare(t *testing.T, got map[string]any) {
 		}
 	}
 	for name := range got {
-		if !v.others && !slices.Contains(names, name) {
+		if !v.others && v.told(name) && !slices.Contains(names, name) {
 			t.Errorf("%s: %s should be absent", v.id, name)
 		}
 	}
@@ -225,22 +232,17 @@ func TestKnownAnswers(t *testing.T) {
 }
 
 func TestDescriptionsKeepTheirOwnPromises(t *testing.T) {
-	for _, d := range catalog.All() {
-		text, ok := catalog.Description(d.Name)
-		if !ok {
-			continue
-		}
-		_, tests, err := catalog.ParseDescription(d.Name+".toml", text)
+	files, err := filepath.Glob("*.toml")
+	if err != nil || len(files) < 30 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(tests) < 3 {
-			t.Errorf("%s: only %d tests", d.Name, len(tests))
-		}
-		for _, test := range tests {
-			if err := devices.Check(d, test); err != nil {
-				t.Errorf("%s: %s: %v", d.Name, test.Name, err)
-			}
+		if _, count, err := catalog.Check(file, text); err != nil || count < 3 {
+			t.Errorf("%s: %d tests, want at least 3; %v", file, count, err)
 		}
 	}
 }

@@ -32,6 +32,13 @@ func (d *Description) Driver() (*devices.Driver, error) {
 	if b.m.address > 254 || b.m.address < 1 {
 		b.faults.Add("address", "must be 1 to 254")
 	}
+	for i, r := range d.Read {
+		key := fmt.Sprintf("read[%d]", i)
+		if r.At < 0 || r.Count < 1 || r.Count > b.m.limit || r.At+r.Count > 1<<16 {
+			b.faults.Add(key, "needs at and a count of 1 to the limit within registers 0 to 65535")
+		}
+		b.m.reads = append(b.m.reads, read{table: b.table(key, cmp.Or(r.Table, d.Table)), at: r.At, count: r.Count, rounds: 1, given: true})
+	}
 	for i := range d.Reading {
 		b.reading(fmt.Sprintf("reading[%d]", i), &d.Reading[i])
 	}

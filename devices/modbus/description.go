@@ -19,8 +19,16 @@ type Description struct {
 	Gap     int                  `toml:"gap"`     // so many registers that nobody wants are read along, rather than asking twice
 	Limit   int                  `toml:"limit"`   // the most registers that the device gives at once; default 60
 	Within  string               `toml:"within"`  // how long an answer may take; default "1s"
+	Read    []ReadDescription    `toml:"read"`
 	Reading []ReadingDescription `toml:"reading"`
 	Command []CommandDescription `toml:"command"`
+}
+
+// ReadDescription is a block that is asked for as a whole, of devices that give no others.
+type ReadDescription struct {
+	Table string `toml:"table"`
+	At    int    `toml:"at"`
+	Count int    `toml:"count"`
 }
 
 // ReadingDescription is a reading: a field of registers, or a coil.

@@ -57,7 +57,8 @@ type read struct {
 	at       int
 	count    int
 	rounds   int
-	readings []reading // in the order of the description
+	given    bool // by the description
+	readings []reading
 }
 
 // plan merges readings into as few requests as gap and limit allow. Those that are read less often are apart.
@@ -70,14 +71,18 @@ func (m *model) plan() {
 		a, b := m.readings[i], m.readings[j]
 		return cmp.Or(cmp.Compare(a.rounds, b.rounds), cmp.Compare(a.table, b.table), cmp.Compare(a.at, b.at))
 	})
+	given := len(m.reads)
 	for _, i := range order {
 		r := m.readings[i]
+		if m.whole(r) {
+			continue
+		}
 		limit := m.limit
 		if r.table.bits() {
 			limit = 16 * m.limit
 		}
 		n := len(m.reads) - 1
-		if n >= 0 {
+		if n >= given {
 			last := &m.reads[n]
 			end := max(last.at+last.count, r.at+r.count)
 			if last.rounds == r.rounds && last.table == r.table && r.at <= last.at+last.count+m.gap && end-last.at <= limit {
@@ -86,8 +91,20 @@ func (m *model) plan() {
 				continue
 			}
 		}
-		m.reads = append(m.reads, read{r.table, r.at, r.count, r.rounds, []reading{r}})
+		m.reads = append(m.reads, read{table: r.table, at: r.at, count: r.count, rounds: r.rounds, readings: []reading{r}})
 	}
+}
+
+// whole puts a reading into a block that the description gives.
+func (m *model) whole(r reading) bool {
+	for i := range m.reads {
+		x := &m.reads[i]
+		if x.given && x.table == r.table && r.at >= x.at && r.at+r.count <= x.at+x.count {
+			x.readings = append(x.readings, r)
+			return true
+		}
+	}
+	return false
 }
 
 // values appends what the bytes of an answer say.

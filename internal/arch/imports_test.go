@@ -47,12 +47,13 @@ func treeMap() map[string]entry {
 		"devices/frame":    {ours: []string{"devices", "devices/checksum", "devices/field", "devices/stream"}, why: engineWhy},
 		"devices/modbus":   {ours: []string{"devices", "devices/checksum", "devices/field", "devices/stream"}, why: engineWhy},
 		"devices/line":     {ours: []string{"devices"}, why: engineWhy},
+		"devices/mbus":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/meter":    {ours: []string{"devices", "devices/checksum", "devices/stream"}, why: driverWhy},
 		"devices/nmea":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
 			ours: []string{
-				"devices", "devices/frame", "devices/line", "devices/meter", "devices/modbus", "devices/nmea", "devices/vedirect",
+				"devices", "devices/frame", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/vedirect",
 			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},

@@ -107,7 +107,7 @@ func triedSkip() []sample {
 
 // parsers names the packages that read bytes from outside.
 func parsers() []string {
-	return []string{"mqtt/wire", "mqtt", "broker/journal", "devices", "devices/field", "devices/frame", "devices/line", "devices/meter", "devices/modbus", "devices/catalog", "config"}
+	return []string{"mqtt/wire", "mqtt", "broker/journal", "devices", "devices/field", "devices/frame", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/catalog", "config"}
 }
 
 func checkFuzz(t *tree) []string {
