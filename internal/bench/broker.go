@@ -19,6 +19,7 @@ type row struct {
 	persistent bool   // the subscriber's session is
 	offline    bool   // and a second persistent session is away
 	conf       string // of mosquitto
+	tables     string // of edged
 	topic      string // before the publisher's number; "": bench/
 	goal       float64
 }
@@ -39,6 +40,10 @@ func brokerRows() []row {
 	return append(rows,
 		row{name: "10 to 1 persistent, QoS 1", pubs: 10, subs: 1, qos: 1, persistent: true, goal: 1},
 		row{name: "10 to 1 persistent, QoS 1, 1000/s", pubs: 10, subs: 1, qos: 1, rate: 1000, persistent: true, goal: 1},
+		row{
+			name: "10 to 1 persistent, QoS 1, 1000/s, link", pubs: 10, subs: 1, qos: 1, rate: 1000, persistent: true,
+			tables: "durability = \"link\"\n", goal: 1,
+		},
 		row{
 			name: "50 to 1 offline, QoS 1", pubs: 50, subs: 1, qos: 1, offline: true,
 			conf: "autosave_on_changes true\nautosave_interval 1\n",
@@ -89,15 +94,15 @@ func (r row) tell(all [2][]outcome) {
 	if r.goal > 0 {
 		goal = fmt.Sprintf(", goal %.1f", r.goal)
 	}
-	fmt.Printf("%-36s %6.2f µs a message at %6.0f/s, mosquitto %6.2f µs at %6.0f/s: %.2f of its processor time%s\n",
+	fmt.Printf("%-40s %6.2f µs a message at %6.0f/s, mosquitto %6.2f µs at %6.0f/s: %.2f of its processor time%s\n",
 		r.name, micro(cpu[0]), rate[0], micro(cpu[1]), rate[1], micro(cpu[0])/micro(cpu[1]), goal)
 }
 
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-func underEdged(o options, _ row, f func(int, *process) error) error {
+func underEdged(o options, r row, f func(int, *process) error) error {
 	return inDir(func(dir string) error {
-		g, err := startGateway(o, dir, "")
+		g, err := startGateway(o, dir, r.tables)
 		if err != nil {
 			return err
 		}

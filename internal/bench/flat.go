@@ -31,7 +31,7 @@ func benchFlat(o options) error {
 			}
 		}
 		few, many := median(all[0]), median(all[1])
-		fmt.Printf("%-36s %6.2f µs a message beside %d, %6.2f µs beside %d: %.2f of it\n",
+		fmt.Printf("%-40s %6.2f µs a message beside %d, %6.2f µs beside %d: %.2f of it\n",
 			x.name, micro(few), x.few, micro(many), x.many, float64(many)/float64(few))
 	}
 	return nil

@@ -48,8 +48,20 @@ func startMosquitto(dir, more string) (port int, p *process, err error) {
 	if p, err = run("mosquitto", "-c", conf); err != nil {
 		return 0, nil, err
 	}
-	<-time.After(500 * time.Millisecond)
-	return port, p, nil
+	return port, p, awaitPort(port)
+}
+
+// awaitPort waits until somebody listens.
+func awaitPort(port int) error {
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(50 * time.Millisecond) {
+		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return nc.Close()
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func startCloud(dir string, port int) (*process, error) {
@@ -59,8 +71,10 @@ func startCloud(dir string, port int) (*process, error) {
 		return nil, err
 	}
 	p, err := run("mosquitto", "-c", conf)
-	<-time.After(300 * time.Millisecond)
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return p, awaitPort(port)
 }
 
 // benchUplink measures the link to a cloud beside mosquitto's bridge, in turn.
@@ -210,7 +224,7 @@ func halfOpen(o options) error {
 	return nil
 }
 
-// notice lets a link go through a relay that stops, and waits until it is closed or tried anew.
+// notice lets a link go through a relay that stops, and waits until it is given up.
 func notice(o options, dir string, s side) (took time.Duration, err error) {
 	cloudPort, err := freePort()
 	if err != nil {
@@ -240,24 +254,21 @@ func notice(o options, dir string, s side) (took time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var frozen time.Time
-	for began := time.Now(); ; {
-		select {
-		case <-tick.C:
-			if err := pub.fill(1, func(int) string { return "edged/bench/b/x" }, 100, false); err != nil {
-				return 0, err
+	for began := time.Now(); time.Since(began) < 4*time.Minute; <-tick.C {
+		if err := pub.fill(1, func(int) string { return "edged/bench/b/x" }, 100, false); err != nil {
+			return 0, err
+		}
+		if !frozen.IsZero() {
+			if gone, err := r.noticed(); gone || err != nil {
+				return time.Since(frozen), err
 			}
-			if frozen.IsZero() && l.got.Load() > 200 {
-				frozen = time.Now()
-				r.freeze()
-			}
-			if time.Since(began) > 4*time.Minute {
-				return 0, fmt.Errorf("%s noticed nothing in 4 minutes, %d messages came before", s.name, l.got.Load())
-			}
-		case <-r.noticed:
-			return time.Since(frozen), nil
+		} else if l.got.Load() > 200 {
+			frozen = time.Now()
+			r.freeze()
 		}
 	}
+	return 0, fmt.Errorf("%s noticed nothing in 4 minutes, %d messages came before", s.name, l.got.Load())
 }
