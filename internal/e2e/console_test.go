@@ -112,6 +112,13 @@ func TestConsoleTellsWhatTheGatewayDoes(t *testing.T) {
 		bytes, _ := figure(text, `edged_uplink_backlog_bytes{class="readings"}`)
 		return readings == 3 && bytes > 100
 	})
+	cloud.start(t)
+	eventually(t, 40*time.Second, "the figures tell that all has arrived, and why the session is another", func() bool {
+		_, text = w.get(t, "/metrics")
+		closed, _ := figure(text, `edged_uplink_reconnects_total{reason="closed"}`)
+		readings, there := figure(text, `edged_uplink_backlog_messages{class="readings"}`)
+		return closed == 1 && there && readings == 0
+	})
 }
 
 // shape is the keys of a document, at all levels.

@@ -31,7 +31,10 @@ func (l *losses) count(x *broker.Gap) {
 
 // with returns all counts, those of the link itself among them.
 func (l *losses) with(u *uplink.Status) map[string]uint64 {
-	all := map[string]uint64{"queue": 0, "journal": 0, damaged: 0, "qos0": u.Discarded, "expired": u.Expired, unsendable: u.Unsendable}
+	all := map[string]uint64{
+		"queue": 0, "journal": 0, "disk": 0, "age": 0, "untold": 0, damaged: 0,
+		"qos0": u.Discarded, "expired": u.Expired, unsendable: u.Unsendable,
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.Copy(all, l.by)

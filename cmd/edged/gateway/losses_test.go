@@ -22,7 +22,7 @@ func TestLossesByReason(t *testing.T) {
 	} {
 		g.add(x)
 	}
-	want := map[string]uint64{"queue": 7, "journal": 0, "damage": 0, "age": 1, "qos0": 5, "expired": 6, "unsendable": 8}
+	want := map[string]uint64{"queue": 7, "journal": 0, "damage": 0, "age": 1, "disk": 0, "untold": 0, "qos0": 5, "expired": 6, "unsendable": 8}
 	if got := g.lost.with(&uplink.Status{Discarded: 5, Expired: 6, Unsendable: 8}); !reflect.DeepEqual(got, want) {
 		t.Errorf("the losses are %v, want %v", got, want)
 	}
