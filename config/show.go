@@ -90,7 +90,7 @@ func (s Secret) shown() string {
 func (cfg *Config) showUplink() table {
 	u := cfg.Uplink
 	t := table{
-		"url": u.URLs, "version": "3.1.1", "client_id": u.ClientID, "keepalive": FormatDuration(u.KeepAlive), "send": orEmpty(u.Send),
+		"url": u.URLs, "version": versions()[u.Version], "cloud": u.Cloud, "client_id": u.ClientID, "keepalive": FormatDuration(u.KeepAlive), "send": orEmpty(u.Send),
 		"receive": orEmpty(u.Receive), "prefix": u.Prefix, "qos": int(u.QoS), "inflight": u.Inflight,
 		"rate":  table{"messages": u.Rate.Messages, "bytes": u.Rate.Bytes},
 		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull},

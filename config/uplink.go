@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edged/uplink"
+	"edged/uplink/dialect"
 	"edged/uplink/reach"
 )
 
@@ -21,7 +22,7 @@ func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 	return []field{
 		{"url", urls(&c.URLs)},
 		{"version", version(&c.Version)},
-		{"cloud", nil},
+		{"cloud", choice(&c.Cloud, dialect.Names())},
 		{"client_id", template(&c.ClientID)},
 		{"username", template(&c.Username)},
 		{"password", secret(password, false)},
@@ -72,6 +73,9 @@ func queueFields(c *uplink.Config) []field {
 	}
 }
 
+// versions are those of MQTT by their protocol level.
+func versions() map[byte]string { return map[byte]string{4: "3.1.1", 5: "5"} }
+
 func version(to *byte) func(value) {
 	return func(v value) {
 		if _, ok := v.node.raw.(float64); ok {
@@ -79,8 +83,13 @@ func version(to *byte) func(value) {
 			return
 		}
 		var s string
-		if choice(&s, []string{"3.1.1", "5"})(v); s != "" {
-			*to = map[string]byte{"3.1.1": 4, "5": 5}[s]
+		if choice(&s, []string{"3.1.1", "5"})(v); s == "" {
+			return
+		}
+		for level, name := range versions() {
+			if name == s {
+				*to = level
+			}
 		}
 	}
 }

@@ -131,11 +131,14 @@ func TestUplinkValues(t *testing.T) {
 		{"version", "[uplink]\nurl = \"mqtt://a\"\nversion = 3.1\n", []string{
 			`e.toml:3:11: uplink.version: must be a string, not a number; write "3.1.1" or "5" (E502)`,
 		}},
-		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = { bytes = -1, messages = \"5\" }\ncloud = \"aws\"\n[uplink.queue]\nage = \"1s\"\nsize = \"0KiB\"\nwhen_full = \"newest\"\n", []string{
+		{"an unencrypted cloud", "[uplink]\nurl = \"mqtt://a\"\ncloud = \"aws\"\n", []string{
+			`e.toml:2:7: uplink.url: AWS IoT Core speaks TLS only: write mqtts:// or wss:// (E503)`,
+		}},
+		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = { bytes = -1, messages = \"5\" }\ncloud = \"avs\"\n[uplink.queue]\nage = \"1s\"\nsize = \"0KiB\"\nwhen_full = \"newest\"\n", []string{
 			`e.toml:3:13: uplink.keepalive: "auto" is not available in this version; write a duration such as "60s" (E507)`,
 			`e.toml:4:18: uplink.rate.bytes: -1 is out of range; 0 to 2147483647 (E503)`,
 			`e.toml:4:33: uplink.rate.messages: must be a whole number, not a string (E502)`,
-			`e.toml:5:1: uplink.cloud: is not available in this version (E507)`,
+			`e.toml:5:9: uplink.cloud: "avs" is not known; possible: "generic", "aws", "azure", "hivemq", "thingsboard" (E503)`,
 			`e.toml:7:7: uplink.queue.age: "1s" is out of range; "1m" to "36500d" (E503)`,
 			`e.toml:8:8: uplink.queue.size: "0KiB" is out of range; "1KiB" to "1048576GiB" (E503)`,
 			`e.toml:9:13: uplink.queue.when_full: "newest" is not known; possible: "drop-oldest", "reject", "conflate" (E503)`,

@@ -82,18 +82,15 @@ func (u *Uplink) check(ctx context.Context, t reach.Target, as Guest, tell func(
 
 // visit opens a session; nil with no error: the server lets no guest in beside the session that lives.
 func (u *Uplink) visit(ctx context.Context, l *reach.Conn, as Guest) (*mqtt.Client, string, error) {
-	var password []byte
-	if u.cfg.Password != nil {
-		var err error
-		if password, err = u.cfg.Password(); err != nil {
-			return nil, "", errors.Join(fmt.Errorf("read the password for the cloud: %w", err), l.Close())
-		}
+	shown, err := u.credentials(l.Target.Host)
+	if err != nil {
+		return nil, "", errors.Join(err, l.Close())
 	}
 	within, cancel := context.WithTimeout(ctx, connackTime)
 	defer cancel()
 	cfg := mqtt.Config{
 		ClientID: as.ClientID, Version: u.cfg.Version, Clean: as.Beside, KeepAlive: u.cfg.KeepAlive,
-		Username: u.cfg.Username, Password: password, ReceiveMaximum: 1,
+		Username: shown.user, Password: shown.password, ReceiveMaximum: 1,
 		// What the server owes to the session stays owed.
 		ManualAck: true, OnMessage: func(*mqtt.Delivery) {},
 	}

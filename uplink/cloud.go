@@ -117,12 +117,9 @@ func (u *Uplink) fallen(t reach.Target, a *attempt, now time.Time) {
 
 // try dials, opens a session and serves it until it ends.
 func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
-	var password []byte
-	if u.cfg.Password != nil {
-		if password, a.err = u.cfg.Password(); a.err != nil {
-			a.err = fmt.Errorf("read the password for the cloud: %w", a.err)
-			return a
-		}
+	as, err := u.credentials(t.Host)
+	if a.err = err; err != nil {
+		return a
 	}
 	l, err := u.dialer.Open(ctx, t, nil)
 	if err != nil {
@@ -133,7 +130,7 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	defer end()
 	greeted := u.online != nil && !u.online.settled() // then to connect is to send it again
 	u.absence.returning()
-	c, ack, err := u.connect(ctx, life, l, password)
+	c, ack, err := u.connect(ctx, life, l, as)
 	if err != nil {
 		a.err, a.refused = u.refusal(t, err)
 		if a.err == nil {
@@ -143,7 +140,8 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 		return a
 	}
 	l.Worked()
-	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, up: time.Now()}
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, ends: as.ends, up: time.Now()}
+	s.pace = newPace(u.topics.cloud.Rate(), u.outside.Unacknowledged())
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
@@ -153,29 +151,21 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	return a
 }
 
-func (u *Uplink) connect(ctx, life context.Context, l *reach.Conn, password []byte) (*mqtt.Client, mqtt.Connack, error) {
+func (u *Uplink) connect(ctx, life context.Context, l *reach.Conn, as shown) (*mqtt.Client, mqtt.Connack, error) {
 	ctx, cancel := context.WithTimeout(ctx, connackTime)
 	defer cancel()
 	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
 		ClientID: u.cfg.ClientID, Version: u.cfg.Version, SessionExpiry: forever,
 		// A server may allow more time than the way to it does (NAT), so ours counts too.
 		KeepAlive: u.cfg.KeepAlive, PingAfter: u.cfg.KeepAlive / 4 * 3,
-		Username: u.cfg.Username, Password: password, Will: &mqtt.Will{Message: u.presence("offline")},
-		Window: u.cfg.Inflight, ReceiveMaximum: mostUnconfirmed, TopicAliases: mostAliases, ResponseTimeout: silence,
+		Username: as.user, Password: as.password, Will: &mqtt.Will{Message: u.presence("offline")},
+		Window: u.width(), ReceiveMaximum: mostUnconfirmed, TopicAliases: mostAliases, ResponseTimeout: silence,
 		OnMessage: u.incoming(life), ManualAck: true,
 	})
 	if err != nil && errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer to CONNECT in %v: %w", connackTime, err)
 	}
 	return c, ack, err
-}
-
-func (u *Uplink) presence(payload string) mqtt.Message {
-	m := mqtt.Message{Topic: u.cfg.Prefix + u.topics.status, Payload: []byte(payload), QoS: 1, Retain: !u.plainWill.retain}
-	if u.plainWill.qos {
-		m.QoS = 0
-	}
-	return m
 }
 
 // session is one session with the cloud that was accepted.
@@ -185,7 +175,9 @@ type session struct {
 	line    *reach.Conn
 	pipe    pipe
 	ack     mqtt.Connack
-	greeted bool // the server gets our "online" again
+	ends    time.Time // of what we showed; zero: never
+	pace    pace      // of the pump
+	greeted bool      // the server gets our "online" again
 	up      time.Time
 }
 
@@ -235,7 +227,7 @@ func (s *session) over() {
 // session have.
 func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err error, theirs bool) {
 	var workers sync.WaitGroup
-	failed := make(chan error, 3) // never full: each worker fails once
+	failed := make(chan error, 4) // never full: each worker fails once
 	work := func(do func(context.Context) error) {
 		workers.Go(func() {
 			// One that fails because the connection ended has nothing to say: why it ended does the client know.
@@ -248,6 +240,7 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 	work(func(context.Context) error { return s.pump(pumping) })
 	work(s.subscribe)
 	work(s.watch)
+	work(s.renew)
 	select {
 	case <-s.c.Done():
 		err = s.c.Err()

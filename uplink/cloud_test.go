@@ -3,7 +3,9 @@
 package uplink_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +31,12 @@ type seen struct {
 
 // cloud is a broker as far as one client sees it. It can cut a connection at any packet boundary, and it can forget.
 type cloud struct {
-	version  byte // 4 or 5
-	forgets  bool // no session outlives its connection
-	cutAfter int  // packets, in both directions, of the first connections; 0: never
-	cuts     int  // how many connections are cut so
+	version  byte                                 // 4 or 5
+	tls      *tls.Config                          // nil: plain
+	strict   func(h byte, body, raw []byte) error // a limit of the cloud: who breaks it is cut off; nil: none
+	forgets  bool                                 // no session outlives its connection
+	cutAfter int                                  // packets, in both directions, of the first connections; 0: never
+	cuts     int                                  // how many connections are cut so
 
 	mu          sync.Mutex
 	connections int
@@ -55,6 +59,9 @@ func (c *cloud) dial(context.Context, netip.AddrPort) (net.Conn, error) {
 	}
 	n := c.connections
 	c.mu.Unlock()
+	if c.tls != nil {
+		ours = tls.Server(ours, c.tls)
+	}
 	go func() {
 		if err := c.serve(ours, n, limit); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, errCut) {
 			c.mu.Lock()
@@ -104,6 +111,11 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h, body := split(raw)
+	if c.strict != nil {
+		if err := c.strict(h, body, raw); err != nil {
+			return nil, err
+		}
+	}
 	switch h >> 4 {
 	case wire.Connect:
 		present := c.known && !c.forgets
@@ -124,7 +136,7 @@ func (c *cloud) take(raw []byte, n int) ([][]byte, error) {
 			return nil, f
 		}
 		c.subscribed = true
-		return [][]byte{wire.AppendSuback(nil, p.ID, []byte{1}, c.version)}, nil
+		return [][]byte{wire.AppendSuback(nil, p.ID, bytes.Repeat([]byte{1}, len(p.Filters)), c.version)}, nil
 	case wire.Publish:
 		return c.published(raw, n)
 	case wire.Pubrel:

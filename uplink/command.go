@@ -52,7 +52,8 @@ func keyOf(topic string, payload []byte) *once.Key {
 // incoming returns what takes the deliveries of a session with the cloud, until ctx ends.
 func (u *Uplink) incoming(ctx context.Context) func(*mqtt.Delivery) {
 	return func(d *mqtt.Delivery) {
-		topic, ok := u.topics.incoming(d.Topic)
+		m, ok := u.topics.incoming(d.Topic, d.Payload)
+		topic := m.Topic
 		switch {
 		case !ok:
 			u.count(func(s *Status) { s.Refusals++ })
@@ -66,8 +67,8 @@ func (u *Uplink) incoming(ctx context.Context) func(*mqtt.Delivery) {
 			u.acknowledge(d)
 			return
 		}
-		o := &order{d: d, key: keyOf(topic, d.Payload), msg: mqtt.Message{
-			Topic: topic, Payload: d.Payload, QoS: 1, Retain: d.Retain, Expiry: d.Expiry, Props: u.topics.incomingProps(d.Props),
+		o := &order{d: d, key: keyOf(topic, m.Payload), msg: mqtt.Message{
+			Topic: topic, Payload: m.Payload, QoS: 1, Retain: d.Retain, Expiry: d.Expiry, Props: u.topics.incomingProps(d.Props),
 		}}
 		if command(topic) && d.Expiry == 0 {
 			o.msg.Props = u.absence.mark(o.msg.Props)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"edged/uplink/dialect"
 	"edged/uplink/reach"
 )
 
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	URLs      []string               // as reach.ParseTarget reads them, tried in turn
 	Version   byte                   // 4 (3.1.1) or 5
+	Cloud     string                 // one of dialect.Names()
 	ClientID  string                 // default: the gateway's id
 	Username  string                 // "": none
 	Password  func() ([]byte, error) // reads the secret anew at each use; nil: none
@@ -42,7 +44,7 @@ type Config struct {
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".
 func Defaults() Config {
 	return Config{
-		Version: 4, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
+		Version: 4, Cloud: dialect.Generic, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
 		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest",
 	}
@@ -70,7 +72,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	if !plainText(c.Username) {
 		report("username", "must be text without control characters, at most 65535 bytes")
 	}
-	if c.Username == "" && c.Password != nil && c.Version == 4 {
+	if c.Username == "" && c.Password != nil && c.Version == 4 && c.Cloud != dialect.Azure {
 		report("password", "a password needs a username in MQTT 3.1.1")
 	}
 	if c.KeepAlive < minKeepAlive || c.KeepAlive > math.MaxUint16*time.Second || c.KeepAlive%time.Second != 0 {
@@ -93,6 +95,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	}
 	c.validateTopics(report)
 	c.validateFiles(report)
+	c.validateCloud(report)
 }
 
 func (c Config) validateURLs(report func(key, problem string)) {

@@ -17,7 +17,8 @@ func (s *session) fit(e *entry) (m mqtt.Message, late bool) {
 			return m, true
 		}
 	}
-	m.QoS = min(m.QoS, s.ack.MaximumQoS)
-	m.Retain = m.Retain && s.ack.RetainAvailable
+	cloud := s.u.topics.cloud
+	m.QoS = min(m.QoS, s.ack.MaximumQoS, cloud.QoS())
+	m.Retain = m.Retain && s.ack.RetainAvailable && cloud.Retains()
 	return m, false
 }

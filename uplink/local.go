@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/dialect"
 )
 
 const (
@@ -111,13 +112,13 @@ func (u *Uplink) subscribeLocal(ctx context.Context, c *mqtt.Client) error {
 
 // outgoing takes a delivery of the local broker.
 func (u *Uplink) outgoing(d *mqtt.Delivery) {
-	topic, ok := u.topics.outgoing(d.Topic)
+	m, ok := u.topics.outgoing(d.Topic, d.Payload)
 	if !ok {
 		u.acknowledge(d)
 		return
 	}
 	e := &entry{id: d.ID, d: d, msg: mqtt.Message{
-		Topic: topic, Payload: d.Payload, QoS: min(d.QoS, u.cfg.QoS), Retain: d.Retain, Props: u.topics.outgoingProps(d.Props),
+		Topic: m.Topic, Payload: m.Payload, QoS: min(d.QoS, u.cfg.QoS), Retain: d.Retain, Props: u.topics.outgoingProps(d.Props),
 	}}
 	if d.Expiry > 0 {
 		e.until = time.Now().Add(d.Expiry)
@@ -207,7 +208,7 @@ func (u *Uplink) unsendable(e *entry, err error) {
 		u.told[e.msg.Topic] = true
 	}
 	u.mu.Unlock()
-	if errors.Is(err, mqtt.ErrUnsendable) && e.d != nil && u.deps.GaveUp != nil {
+	if (errors.Is(err, mqtt.ErrUnsendable) || errors.Is(err, dialect.ErrLimit)) && e.d != nil && u.deps.GaveUp != nil {
 		u.deps.GaveUp(e.d.Topic, e.d.Payload)
 	}
 	if !known {

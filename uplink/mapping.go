@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"edged/mqtt"
+	"edged/uplink/dialect"
 )
 
 // mapping decides what goes to the cloud and what comes in, and under which topic.
@@ -16,13 +17,15 @@ type mapping struct {
 	send    []string
 	receive []string
 	prefix  string
+	cloud   *dialect.Dialect
+	given   *dialect.Settings // what its spelling needs
 }
 
 func newMapping(gateway string, cfg Config) *mapping {
 	base := "edged/" + gateway + "/"
 	return &mapping{
 		status: base + "status", own: []string{base + "info", base + "health", base + "event"},
-		send: cfg.Send, receive: cfg.Receive, prefix: cfg.Prefix,
+		send: cfg.Send, receive: cfg.Receive, prefix: cfg.Prefix, cloud: dialect.For(cfg.Cloud), given: cfg.settings(gateway),
 	}
 }
 
@@ -37,6 +40,9 @@ func (m *mapping) wanted() []string { return fewest(slices.Concat(m.send, m.own)
 
 // asked are the filters to subscribe to in the cloud.
 func (m *mapping) asked() []string {
+	if m.cloud.Fixed() {
+		return m.cloud.Filters(m.given)
+	}
 	out := fewest(m.receive)
 	for i, f := range out {
 		out[i] = m.prefix + f
@@ -44,19 +50,34 @@ func (m *mapping) asked() []string {
 	return out
 }
 
-// outgoing returns the topic that a local message has in the cloud; false: it does not go there. What comes in never
-// goes out, so that no message goes round.
-func (m *mapping) outgoing(topic string) (string, bool) {
+// outgoing returns what a local message is in the cloud; false: it does not go there. What comes in never goes out, so
+// that no message goes round.
+func (m *mapping) outgoing(topic string, payload []byte) (dialect.Message, bool) {
 	if topic == m.status || matchesAny(m.receive, topic) || !matchesAny(m.send, topic) && !slices.Contains(m.own, topic) {
-		return "", false
+		return dialect.Message{}, false
 	}
-	return m.prefix + topic, true
+	return m.spelt(topic, payload)
 }
 
-// incoming returns the local topic of a message from the cloud; false: it is not let in.
-func (m *mapping) incoming(topic string) (string, bool) {
-	local, ok := strings.CutPrefix(topic, m.prefix)
-	return local, ok && local != "" && matchesAny(m.receive, local)
+// spelt returns what is there under another name; false: the cloud has no place for it.
+func (m *mapping) spelt(topic string, payload []byte) (dialect.Message, bool) {
+	out := dialect.Message{Topic: m.prefix + topic, Payload: payload}
+	if m.cloud.Fixed() {
+		return m.cloud.Out(m.given, out)
+	}
+	return out, true
+}
+
+// incoming returns what a message from the cloud is here; false: it is not let in.
+func (m *mapping) incoming(topic string, payload []byte) (dialect.Message, bool) {
+	in := dialect.Message{Topic: topic, Payload: payload}
+	ok := true
+	if m.cloud.Fixed() {
+		in, ok = m.cloud.In(m.given, in)
+	} else {
+		in.Topic, ok = strings.CutPrefix(topic, m.prefix)
+	}
+	return in, ok && in.Topic != "" && matchesAny(m.receive, in.Topic)
 }
 
 func matchesAny(filters []string, topic string) bool {

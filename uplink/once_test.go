@@ -131,7 +131,7 @@ func TestHowLongACommandMayHaveWaited(t *testing.T) {
 		after time.Duration // the second CONNACK
 		want  string        // how it begins
 	}{
-		{"an outage of two minutes", 0, anew, 2 * time.Minute, 0, "12"},
+		{"an outage of two minutes", 0, anew, 2 * time.Minute, 0, "1"},
 		{"one that came later", 0, anew, 2 * time.Minute, 6 * time.Second, ""},
 		{"before this process", time.Hour, "", 0, 0, "3600"},
 		{"before this process, and nobody knows", 0, "", 0, 0, "unknown"},

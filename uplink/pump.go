@@ -31,7 +31,7 @@ func (s *session) pump(ctx context.Context) error {
 		if err := s.u.quota.wait(ctx); err != nil {
 			return nil // only ctx ends it
 		}
-		if err := s.u.pace.take(ctx, len(e.msg.Topic)+len(e.msg.Payload)); err != nil {
+		if err := s.u.rate.take(ctx, len(e.msg.Topic)+len(e.msg.Payload)); err != nil {
 			return nil // the same
 		}
 		if err := s.send(ctx, e); err != nil {
@@ -49,7 +49,15 @@ func (s *session) send(ctx context.Context, e *entry) error {
 		u.finished(e)
 		return nil
 	}
-	var err error
+	err := u.topics.cloud.Permits(m.Topic, len(m.Payload))
+	if err != nil {
+		u.unsendable(e, err)
+		u.finished(e)
+		return nil
+	}
+	if err := s.pace.wait(ctx); err != nil {
+		return err
+	}
 	if m.QoS == 0 {
 		_, err = s.c.Publish(ctx, m)
 	} else if err = s.free(ctx, e.id); err == nil {
@@ -119,38 +127,6 @@ func (s *session) say(ctx context.Context, payload string) (*entry, error) {
 	}
 	s.u.window.fly(e, p)
 	return e, nil
-}
-
-// subscribe asks for what comes in, unless the server kept the session and this process has asked before.
-func (s *session) subscribe(ctx context.Context) error {
-	u := s.u
-	filters := u.topics.asked()
-	if s.ack.SessionPresent && u.asked || len(filters) == 0 {
-		return nil
-	}
-	var subs []mqtt.Subscription
-	for _, f := range filters {
-		// Of MQTT 5: what we publish does not come back, what is retained comes only when the subscription is new, and
-		// whoever retains a command is told so at once, not at the next start.
-		subs = append(subs, mqtt.Subscription{Filter: f, QoS: 1, NoLocal: true, RetainHandling: 1, RetainAsPublished: true})
-	}
-	within, cancel := context.WithTimeout(ctx, subackTime)
-	defer cancel()
-	u.asked = false
-	_, err := s.c.Subscribe(within, 0, subs...)
-	var no *mqtt.ReasonError
-	switch {
-	case errors.As(err, &no):
-		u.log.Warn("the cloud refused a subscription, so no commands come from there", "code", "E320", "filter", no.Reason)
-		u.state(func(st *Status) {
-			st.Code, st.Text = "E320", fmt.Sprintf("the cloud refused the subscription to %q; allow it there, or correct uplink.receive", no.Reason)
-		})
-		return nil
-	case err != nil:
-		return fmt.Errorf("subscribe in the cloud: %w", err)
-	}
-	u.asked = true
-	return nil
 }
 
 const (

@@ -13,16 +13,16 @@ type Rate struct {
 	Bytes    int // of topics and payloads; 0: no bound
 }
 
-// pace keeps to a rate: one bucket of tokens for messages and one for bytes, each of which holds a second's worth. A
+// throttle keeps to a rate: one bucket of tokens for messages and one for bytes, each of which holds a second's worth. A
 // message may go as soon as both have anything in them, and takes them below zero if it is larger than what is there.
-type pace struct {
+type throttle struct {
 	rate            Rate
 	messages, bytes float64
 	at              time.Time // when they were filled last; zero: they are full
 }
 
 // take waits until a message of size bytes may go, and counts it.
-func (p *pace) take(ctx context.Context, size int) error {
+func (p *throttle) take(ctx context.Context, size int) error {
 	if p.rate == (Rate{}) {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (p *pace) take(ctx context.Context, size int) error {
 	}
 }
 
-func (p *pace) fill(now time.Time) {
+func (p *throttle) fill(now time.Time) {
 	if p.at.IsZero() {
 		p.messages, p.bytes = float64(p.rate.Messages), float64(p.rate.Bytes)
 	}

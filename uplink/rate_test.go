@@ -27,7 +27,7 @@ func TestRate(t *testing.T) {
 		{"a long rest saves no more than a second", Rate{Messages: 10}, 1, 31, 2 * time.Second, time.Hour, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := pace{rate: x.rate}
+			p := throttle{rate: x.rate}
 			take := func() {
 				if err := p.take(t.Context(), x.size); err != nil {
 					t.Fatal(err)

@@ -175,7 +175,8 @@ func TestMapping(t *testing.T) {
 		{"plc/x/y", ""},
 		{"other", ""},
 	} {
-		got, ok := m.outgoing(c.local)
+		out, ok := m.outgoing(c.local, nil)
+		got := out.Topic
 		if got != c.cloud || ok != (c.cloud != "") {
 			t.Errorf("outgoing(%q) = %q, %t, want %q", c.local, got, ok, c.cloud)
 		}
@@ -188,7 +189,8 @@ func TestMapping(t *testing.T) {
 		{"plant/7/", ""},
 		{"plant/8/site/x", ""},
 	} {
-		got, ok := m.incoming(c.cloud)
+		in, ok := m.incoming(c.cloud, nil)
+		got := in.Topic
 		if ok != (c.local != "") || ok && got != c.local {
 			t.Errorf("incoming(%q) = %q, %t, want %q", c.cloud, got, ok, c.local)
 		}

@@ -76,7 +76,7 @@ type Uplink struct {
 	handed  chan *order   // which the local broker has not confirmed; full: no more are handed
 	links   chan struct{} // holds one: the network changed
 	shown   chan struct{} // holds one: the server showed its certificates
-	pace    pace          // of the one session's pump
+	rate    throttle      // of the one session's pump
 	lastID  atomic.Uint32 // the identifier of the last message that was sent
 	quota   quota         // of the cloud
 	once    *once.Book    // of the goroutines obey and confirm
@@ -109,7 +109,7 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 		return nil, err
 	}
 	u := &Uplink{
-		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), pace: pace{rate: cfg.Rate}, local: newLocal(),
+		cfg: cfg, deps: deps, log: deps.Log, topics: newMapping(deps.Gateway, cfg), window: newWindow(), rate: throttle{rate: cfg.Rate}, local: newLocal(),
 		inside: mqtt.NewSession(), outside: mqtt.NewSession(),
 		orders: make(chan *order, mostCommands), handed: make(chan *order, mostCommands), links: make(chan struct{}, 1), shown: make(chan struct{}, 1),
 		status: Status{State: Off}, flight: newFlight(), told: map[string]bool{}, events: map[string]time.Time{},

@@ -35,7 +35,7 @@ func treeMap() map[string]entry {
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
 		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
 		"config": {
-			ours: []string{"bridge", "broker", "broker/listener", "console", "uplink", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
+			ours: []string{"bridge", "broker", "broker/listener", "console", "uplink", "uplink/dialect", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
 			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
 		},
 		"devices": {
@@ -100,7 +100,7 @@ func treeMap() map[string]entry {
 			why:   "mochi's codec is seen by this package alone, so that it can be replaced in one place",
 		},
 		"uplink": {
-			ours: []string{"mqtt", "uplink/once", "uplink/reach"}, third: []string{sys},
+			ours: []string{"mqtt", "uplink/dialect", "uplink/once", "uplink/reach"}, third: []string{sys},
 			why: "the uplink is a client of two brokers; ours is to it what any other is",
 		},
 		"uplink/reach": {
@@ -115,7 +115,8 @@ func treeMap() map[string]entry {
 			third: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 			why:   "figures in, text out; the only place that knows Prometheus",
 		},
-		"uplink/once": {why: "what was executed is remembered without knowing what it was"},
+		"uplink/dialect": {why: "what a cloud takes and how it spells it is a table, without connections"},
+		"uplink/once":    {why: "what was executed is remembered without knowing what it was"},
 		"systemd": {
 			third: []string{"github.com/coreos/go-systemd/v22/daemon"},
 			why:   "the service manager is told by whoever wires the parts, not by the parts",
