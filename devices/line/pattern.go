@@ -20,6 +20,7 @@ type patternFormat struct {
 	names   []string // by group; "": not a reading
 	numbers bool     // only numbers match, so what they hold is none of scalar's guesses
 	sample  []string // of a template: its parts, literal and name in turn
+	steps   *steps   // of a template that needs no expression
 }
 
 // newTemplate understands "T={temperature},H={humidity}". Braces are doubled to stand for themselves.
@@ -67,6 +68,7 @@ func newTemplate(text string) (format, error) {
 	}
 	flush()
 	expr.WriteString(`$`)
+	f.steps = stepsOf(f.sample)
 	return f.finish(expr.String(), faults)
 }
 
@@ -100,6 +102,9 @@ func (f *patternFormat) finish(expr string, faults devices.Faults) (format, erro
 }
 
 func (f *patternFormat) parse(line []byte, to []devices.Reading) ([]devices.Reading, outcome) {
+	if f.steps != nil {
+		return f.steps.parse(line, to)
+	}
 	m := f.re.FindSubmatchIndex(line)
 	if m == nil {
 		return to, unmatched

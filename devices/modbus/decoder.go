@@ -93,7 +93,6 @@ type protocol struct {
 	raw      []byte // the request as it was sent
 	setting  *command
 	late     bool // the answer to an earlier request may come, and could not be told from this one's
-	silent   bool // the request before was not answered
 	loops    bool // the line brings back what is written to it
 	echoed   uint64
 	echoes   func() uint64
