@@ -108,8 +108,8 @@ func durable(o options, mount, device string) error {
 // settle is how long what was written is on its way to the device: ext4 commits each 5 s.
 const settle = 6 * time.Second
 
-// startWritten is how long a gateway's start is on its way to the disk: the newest of the retained messages that nobody
-// waits for is written after a minute, and ext4 writes the times of files after 30 s more.
+// startWritten is how long a gateway's start is on its way to the disk: retained messages that nobody waits for are
+// written after a minute, and ext4 writes the times of files after 30 s more.
 const startWritten = 100 * time.Second
 
 // idle measures a gateway without devices.
