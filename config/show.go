@@ -95,6 +95,9 @@ func (cfg *Config) showUplink() table {
 		"rate":  table{"messages": u.Rate.Messages, "bytes": u.Rate.Bytes},
 		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull},
 	}
+	if u.KeepAuto {
+		t["keepalive"] = "auto"
+	}
 	for key, s := range map[string]string{
 		"username": u.Username, "password": cfg.password.shown(), "ca": u.CA, "cert": u.Cert, "key": u.Key,
 		"alpn": u.ALPN, "proxy": u.Proxy + cfg.proxy.shown(),

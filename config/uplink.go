@@ -32,8 +32,7 @@ func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 		{"alpn", text(&c.ALPN)},
 		{"proxy", proxy(&c.Proxy, proxySecret)},
 		{"keepalive", func(v value) {
-			if v.node.raw == "auto" {
-				v.notYet(v.node.value, `"auto"`, `write a duration such as "60s"`)
+			if c.KeepAuto = v.node.raw == "auto"; c.KeepAuto {
 				return
 			}
 			seconds(&c.KeepAlive)(v)

@@ -135,7 +135,6 @@ func TestUplinkValues(t *testing.T) {
 			`e.toml:2:7: uplink.url: AWS IoT Core speaks TLS only: write mqtts:// or wss:// (E503)`,
 		}},
 		{"version of another version", "[uplink]\nurl = \"mqtt://a\"\nkeepalive = \"auto\"\nrate = { bytes = -1, messages = \"5\" }\ncloud = \"avs\"\n[uplink.queue]\nage = \"1s\"\nsize = \"0KiB\"\nwhen_full = \"newest\"\n", []string{
-			`e.toml:3:13: uplink.keepalive: "auto" is not available in this version; write a duration such as "60s" (E507)`,
 			`e.toml:4:18: uplink.rate.bytes: -1 is out of range; 0 to 2147483647 (E503)`,
 			`e.toml:4:33: uplink.rate.messages: must be a whole number, not a string (E502)`,
 			`e.toml:5:9: uplink.cloud: "avs" is not known; possible: "generic", "aws", "azure", "hivemq", "thingsboard" (E503)`,

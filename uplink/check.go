@@ -90,7 +90,7 @@ func (u *Uplink) visit(ctx context.Context, l *reach.Conn, as Guest) (*mqtt.Clie
 	defer cancel()
 	cfg := mqtt.Config{
 		ClientID: as.ClientID, Version: u.cfg.Version, Clean: as.Beside, KeepAlive: u.cfg.KeepAlive,
-		Username: shown.user, Password: shown.password, ReceiveMaximum: 1,
+		Username: shown.user, Password: shown.password, ReceiveMaximum: 1, ResponseTimeout: 2 * connackTime,
 		// What the server owes to the session stays owed.
 		ManualAck: true, OnMessage: func(*mqtt.Delivery) {},
 	}

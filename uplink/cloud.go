@@ -130,6 +130,8 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	defer end()
 	greeted := u.online != nil && !u.online.settled() // then to connect is to send it again
 	u.absence.returning()
+	network := networkOf(l.Raw)
+	as.keepAlive = u.keepAlive(network)
 	c, ack, err := u.connect(ctx, life, l, as)
 	if err != nil {
 		a.err, a.refused = u.refusal(t, err)
@@ -140,8 +142,9 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 		return a
 	}
 	l.Worked()
-	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, ends: as.ends, up: time.Now()}
-	s.pace = newPace(u.topics.cloud.Rate(), u.outside.Unacknowledged())
+	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, ends: as.ends, asked: as.keepAlive, network: network, up: time.Now()}
+	u.allows(as.keepAlive, ack.KeepAlive)
+	s.spread = newSpread(u.topics.cloud.Rate(), u.outside.Unacknowledged())
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
@@ -157,7 +160,7 @@ func (u *Uplink) connect(ctx, life context.Context, l *reach.Conn, as shown) (*m
 	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
 		ClientID: u.cfg.ClientID, Version: u.cfg.Version, SessionExpiry: forever,
 		// A server may allow more time than the way to it does (NAT), so ours counts too.
-		KeepAlive: u.cfg.KeepAlive, PingAfter: u.cfg.KeepAlive / 4 * 3,
+		KeepAlive: as.keepAlive, PingAfter: as.keepAlive / 4 * 3,
 		Username: as.user, Password: as.password, Will: &mqtt.Will{Message: u.presence("offline")},
 		Window: u.width(), ReceiveMaximum: mostUnconfirmed, TopicAliases: mostAliases, ResponseTimeout: silence,
 		OnMessage: u.incoming(life), ManualAck: true,
@@ -175,9 +178,11 @@ type session struct {
 	line    *reach.Conn
 	pipe    pipe
 	ack     mqtt.Connack
-	ends    time.Time // of what we showed; zero: never
-	pace    pace      // of the pump
-	greeted bool      // the server gets our "online" again
+	ends    time.Time     // of what we showed; zero: never
+	asked   time.Duration // the keep-alive
+	network string
+	spread  spread // of the pump
+	greeted bool   // the server gets our "online" again
 	up      time.Time
 }
 
@@ -201,7 +206,7 @@ func (s *session) accepted() {
 		if warning != nil {
 			st.Code, st.Text = told(warning)
 		}
-		u.client = s.c
+		u.client, u.live = s.c, s
 	})
 	if kept := s.ack.SessionExpiry; u.cfg.Version == 5 && kept < aDay {
 		u.log.Warn("the cloud keeps our session for a short time only: commands that come in a longer outage are lost", "kept", kept)
@@ -216,7 +221,7 @@ func (s *session) over() {
 	s.u.count(func(st *Status) {
 		st.Discarded += thrown
 		st.LastAck, st.RoundTrip = p.LastAck, p.RoundTrip
-		s.u.client = nil
+		s.u.client, s.u.live = nil, nil
 	})
 	if changed {
 		s.u.changed()
@@ -227,7 +232,7 @@ func (s *session) over() {
 // session have.
 func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err error, theirs bool) {
 	var workers sync.WaitGroup
-	failed := make(chan error, 4) // never full: each worker fails once
+	failed := make(chan error, 5) // never full: each worker fails once
 	work := func(do func(context.Context) error) {
 		workers.Go(func() {
 			// One that fails because the connection ended has nothing to say: why it ended does the client know.
@@ -241,6 +246,7 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 	work(s.subscribe)
 	work(s.watch)
 	work(s.renew)
+	work(s.adopt)
 	select {
 	case <-s.c.Done():
 		err = s.c.Err()
@@ -249,6 +255,7 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 			err = fmt.Errorf("%w (%w)", errDead, err)
 		}
 	case err = <-failed:
+		s.part(life, err)
 	case <-ctx.Done():
 		s.drain(life)
 		stopPump()

@@ -4,6 +4,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,9 +41,10 @@ func (c Config) validateCloud(report func(key, problem string)) {
 
 // shown is what a session shows to be let in.
 type shown struct {
-	user     string
-	password []byte
-	ends     time.Time // zero: never
+	user      string
+	password  []byte
+	ends      time.Time // zero: never
+	keepAlive time.Duration
 }
 
 // credentials are what a session with a server shows. They are read anew each time.
@@ -93,10 +95,26 @@ func (s *session) renew(ctx context.Context) error {
 	}
 }
 
+// part ends a session for a reason of ours. Where the link lives it does so in order, so that nobody is told that the
+// gateway is gone.
+func (s *session) part(ctx context.Context, err error) {
+	if errors.Is(err, errDead) {
+		s.doubt(true)
+	}
+	if !errors.Is(err, errRenewal) && !errors.Is(err, errLearnt) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastTime)
+	defer cancel()
+	if left := s.c.Disconnect(ctx); left != nil {
+		s.u.log.Debug("leaving the cloud for a moment", "err", left)
+	}
+}
+
 const renewEvery = 30 * time.Second
 
 // errRenewal is why a session ends whose credentials are about to.
-var errRenewal = fmt.Errorf("the token for the cloud ends soon; a new one is used")
+var errRenewal = errors.New("the token for the cloud ends soon; a new one is used")
 
 // presence is what says in the cloud whether the gateway is there.
 func (u *Uplink) presence(payload string) mqtt.Message {
@@ -109,21 +127,21 @@ func (u *Uplink) presence(payload string) mqtt.Message {
 	return m
 }
 
-// pace spreads messages so that no more go out within a second than the cloud takes: nine tenths of them evenly, a
+// spread lets messages go so that no more go out within a second than the cloud takes: nine tenths of them evenly, a
 // twentieth at once.
-type pace struct {
+type spread struct {
 	each  time.Duration // between two; 0: as they come
 	burst time.Duration
 	next  time.Time
 }
 
-// newPace begins a session in which some messages are sent again at once.
-func newPace(rate, again int) pace {
+// newSpread begins a session in which some messages are sent again at once.
+func newSpread(rate, again int) spread {
 	if rate == 0 {
-		return pace{}
+		return spread{}
 	}
 	each := 10 * time.Second / time.Duration(9*rate)
-	return pace{each: each, burst: each * time.Duration(rate/20), next: time.Now().Add(each * time.Duration(again))}
+	return spread{each: each, burst: each * time.Duration(rate/20), next: time.Now().Add(each * time.Duration(again))}
 }
 
 // width is how many messages may be on their way: what is sent again at once shall not be more than the cloud takes.
@@ -135,7 +153,7 @@ func (u *Uplink) width() int {
 }
 
 // wait waits until the next message may go.
-func (p *pace) wait(ctx context.Context) error {
+func (p *spread) wait(ctx context.Context) error {
 	if p.each == 0 {
 		return nil
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	// ProxySecret reads the address of a proxy with a user and password anew at each use; nil: see Proxy.
 	ProxySecret func() ([]byte, error)
 	KeepAlive   time.Duration // whole seconds
+	KeepAuto    bool          // learn it in each network; KeepAlive means nothing then
 	Send        []string      // local filters that go to the cloud
 	Receive     []string      // cloud filters, without Prefix, that come in
 	Prefix      string        // before every topic in the cloud, taken off on the way in

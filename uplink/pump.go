@@ -55,7 +55,7 @@ func (s *session) send(ctx context.Context, e *entry) error {
 		u.finished(e)
 		return nil
 	}
-	if err := s.pace.wait(ctx); err != nil {
+	if err := s.spread.wait(ctx); err != nil {
 		return err
 	}
 	if m.QoS == 0 {

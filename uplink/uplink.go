@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/learn"
 	"edged/uplink/once"
 	"edged/uplink/reach"
 )
@@ -46,6 +47,8 @@ type Deps struct {
 	// Alive is a time, not long ago, at which an earlier run was alive; zero: nobody knows. Commands that waited in the
 	// cloud since may be as old.
 	Alive time.Time
+	// Networks is the file that remembers how long connections may be idle in each network; "": only this process does.
+	Networks string
 
 	// Memory is a file that keeps over restarts where the cloud's names led; "": none.
 	Memory string
@@ -62,26 +65,27 @@ type Deps struct {
 
 // Uplink is the link to the cloud.
 type Uplink struct {
-	cfg     Config
-	deps    Deps
-	log     *slog.Logger
-	targets []reach.Target
-	dialer  *reach.Dialer
-	topics  *mapping
-	window  *window
-	local   *local
-	inside  *mqtt.Session // on the local broker
-	outside *mqtt.Session // in the cloud
-	orders  chan *order   // from the cloud; full: nothing is read from there
-	handed  chan *order   // which the local broker has not confirmed; full: no more are handed
-	links   chan struct{} // holds one: the network changed
-	shown   chan struct{} // holds one: the server showed its certificates
-	rate    throttle      // of the one session's pump
-	lastID  atomic.Uint32 // the identifier of the last message that was sent
-	quota   quota         // of the cloud
-	once    *once.Book    // of the goroutines obey and confirm
-	flight  *flight
-	absence absence
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	targets  []reach.Target
+	dialer   *reach.Dialer
+	topics   *mapping
+	window   *window
+	local    *local
+	inside   *mqtt.Session // on the local broker
+	outside  *mqtt.Session // in the cloud
+	orders   chan *order   // from the cloud; full: nothing is read from there
+	handed   chan *order   // which the local broker has not confirmed; full: no more are handed
+	links    chan struct{} // holds one: the network changed
+	shown    chan struct{} // holds one: the server showed its certificates
+	rate     throttle      // of the one session's pump
+	lastID   atomic.Uint32 // the identifier of the last message that was sent
+	quota    quota         // of the cloud
+	once     *once.Book    // of the goroutines obey and confirm
+	flight   *flight
+	absence  absence
+	networks *learn.Memory
 
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
 	ended    End    // of the last session
@@ -99,6 +103,8 @@ type Uplink struct {
 	client   *mqtt.Client         // of the present session; nil: there is none
 	told     map[string]bool      // topics that were told to be refused
 	events   map[string]time.Time // when a code was told as an event
+	live     *session             // the present one; nil: there is none
+	allowed  time.Duration        // the keep-alive that the server set in the place of ours; 0: it did not
 }
 
 // New makes the link; [Uplink.Run] brings it to life. The error tells every value of cfg that cannot be.
@@ -121,10 +127,11 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 		}
 		u.targets = append(u.targets, t)
 	}
-	u.absence.left(deps.Alive)
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
+	u.absence.left(deps.Alive)
+	u.openNetworks()
 	u.dialer = reach.New(cfg.way(), u.deps.way(func() { signal(u.shown) }))
 	if u.deps.Links == nil {
 		u.deps.Links = watchLinks
@@ -142,7 +149,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		u.forgetful(err)
 	}
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.followLinks, u.watchCertificates} {
+	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.learnIdle, u.followLinks, u.watchCertificates} {
 		parts.Go(func() { part(life) })
 	}
 	u.state(func(s *Status) { s.State, s.Text = Down, "connecting for the first time" })

@@ -222,6 +222,9 @@ func (d *Dialect) Retains() bool { return d.retain }
 // Rate is how many messages it takes a second; 0: as many as come.
 func (d *Dialect) Rate() int { return d.rate }
 
+// KeepAlive is the longest that the cloud lets a client ask for; 0: any.
+func (d *Dialect) KeepAlive() time.Duration { return d.keepAlive }
+
 // Batch is how many filters may stand in one SUBSCRIBE; 0: all.
 func (d *Dialect) Batch() int { return d.asks }
 

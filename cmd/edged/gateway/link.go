@@ -33,6 +33,7 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
 		Event:     g.cloudEvent, GaveUp: g.cloudGap,
 		Commands: filepath.Join(g.opts.State, "commands"), Alive: g.lastAlive(),
+		Networks: filepath.Join(g.opts.State, "networks"),
 	})
 	return cloudLink{uplink: u}, err
 }
