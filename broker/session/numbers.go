@@ -88,20 +88,20 @@ func (s *Session) settled(r *Round, n uint64) {
 }
 
 // Acknowledged takes the client's PUBACK or PUBCOMP, or the PUBREC by which it refused, and sends on. It is false when
-// nothing of that identifier is under way.
+// nothing of that identifier is under way. What follows is sent then too: the message may have been given up while its
+// client was silent, and nobody else would go on.
 func (s *Session) Acknowledged(r *Round, id uint16) (known bool) {
-	n := s.number(id)
-	if n == 0 {
-		return false
+	if n := s.number(id); n > 0 {
+		known = true
+		if s.counted(n) {
+			s.inflight--
+		}
+		s.settled(r, n)
 	}
-	if s.counted(n) {
-		s.inflight--
-	}
-	s.settled(r, n)
 	if len(s.queue) > 0 || s.back.behind {
 		s.Pump(r)
 	}
-	return true
+	return known
 }
 
 // Received takes the client's PUBREC. PUBREL may go out once the journal is durable past pos.
