@@ -93,6 +93,11 @@ func TestPortThatIsTakenIsToldOnceAndTriedAgain(t *testing.T) {
 	if told.Code != "E401" || !strings.Contains(told.Text, at) || told.Do == "" {
 		t.Errorf("the trouble is %+v", told)
 	}
+	select { // some tries long
+	case again := <-g.troubles:
+		t.Errorf("the same is told again: %+v", again)
+	case <-time.After(20 * c.retry):
+	}
 	if now, there := c.Trouble(); !there || now != told || c.URL() != "" {
 		t.Errorf("the status is %+v %v at %q", now, there, c.URL())
 	}

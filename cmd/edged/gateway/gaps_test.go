@@ -63,6 +63,7 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 			g.add(gap("a/data", `{"seq":1}`, `{"seq":1}`, 1))
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if n := len(events) - seen; n > 20 {
 			t.Errorf("%d events in an hour", n)
 		}
