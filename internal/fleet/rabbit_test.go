@@ -31,6 +31,7 @@ func rabbitCluster(t *testing.T) (c *cluster, command func(i int) *exec.Cmd) {
 		dir := filepath.Join(home, fmt.Sprint(i))
 		return append(os.Environ(), "HOME="+home, fmt.Sprintf("RABBITMQ_NODENAME=edged%d-%d@localhost", i, os.Getpid()),
 			fmt.Sprint("RABBITMQ_NODE_PORT=", p[3+i]), fmt.Sprint("RABBITMQ_DIST_PORT=", p[6+i]), fmt.Sprint("ERL_EPMD_PORT=", p[9]),
+			"ERL_CRASH_DUMP="+filepath.Join(dir, "crash.dump"),
 			"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
 			"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"))
 	}
