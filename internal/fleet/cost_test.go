@@ -84,8 +84,10 @@ func sessions(t *testing.T, c *cluster, from, to int) []*mqtt.Client {
 		work.Go(func() {
 			for i := range next {
 				id := fmt.Sprint("gw-", from+i)
-				client, err := connect(t, c.mqtt[i%len(c.mqtt)], mqtt.Config{ClientID: id, ResponseTimeout: time.Minute,
-					Will: &mqtt.Will{Message: mqtt.Message{Topic: "edged/" + id + "/status", Payload: []byte("offline"), QoS: 1, Retain: true}}})
+				client, err := connect(t, c.mqtt[i%len(c.mqtt)], mqtt.Config{
+					ClientID: id, ResponseTimeout: time.Minute,
+					Will: &mqtt.Will{Message: mqtt.Message{Topic: "edged/" + id + "/status", Payload: []byte("offline"), QoS: 1, Retain: true}},
+				})
 				if err != nil {
 					t.Errorf("%s: %v", id, err)
 					continue

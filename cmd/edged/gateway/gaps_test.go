@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,14 @@ import (
 func TestGapsBecomeOneEventASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGaps()
+		var mu sync.Mutex
 		var events []bridge.Event
 		told := uint64(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go g.run(ctx, func(e bridge.Event) <-chan struct{} {
+			mu.Lock()
+			defer mu.Unlock()
 			events = append(events, e)
 			done := make(chan struct{})
 			close(done)
@@ -64,7 +68,10 @@ func TestGapsBecomeOneEventASecond(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		if n := len(events) - seen; n > 20 {
+		mu.Lock()
+		n := len(events) - seen
+		mu.Unlock()
+		if n > 20 {
 			t.Errorf("%d events in an hour", n)
 		}
 		time.Sleep(time.Hour)
