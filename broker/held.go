@@ -86,11 +86,19 @@ func waitFor(ctx context.Context, d time.Duration, wait func(context.Context) er
 	return ctx.Err()
 }
 
+// letGo ends a wait of the reader's. That the rest of a packet did not come meanwhile was our doing: its time begins anew.
+func (c *conn) letGo() {
+	if c.began.Load() != 0 {
+		c.began.Store(time.Now().UnixNano())
+	}
+	c.held.Store(false)
+}
+
 // heldBy runs what may wait.
 func (c *conn) heldBy(ctx context.Context, wait func(context.Context) error) *wire.Fault {
 	c.scratch.round.Flush()
 	c.held.Store(true)
-	defer c.held.Store(false)
+	defer c.letGo()
 	if wait(ctx) != nil {
 		return goodbye()
 	}

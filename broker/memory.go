@@ -165,7 +165,7 @@ func (c *conn) takes(ctx context.Context, n int) bool {
 		return c.takesBefore(n)
 	}
 	c.held.Store(true)
-	defer c.held.Store(false)
+	defer c.letGo()
 	for end := time.Now().Add(awaitRoom); time.Now().Before(end); {
 		c.scratch.round.Flush()
 		if c.b.shed(n); c.budget().Fits(n) {

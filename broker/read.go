@@ -120,7 +120,7 @@ func (c *conn) listens(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-c.ackRoom:
-			c.held.Store(false)
+			c.letGo()
 		}
 	}
 	return true

@@ -60,34 +60,60 @@ func readSlowly(t *testing.T, e *target, n int, d time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	big := bytes.Repeat([]byte("x"), 50000)
 	until := time.Now().Add(d)
 	var all sync.WaitGroup
 	for k := range 3 {
-		c := e.must(t, clean(4, "flood-"+strconv.Itoa(k)))
-		all.Go(func() {
-			for i := uint16(1); time.Now().Before(until); i = max(i+1, 1) {
-				if err := c.publish("flood/"+strconv.Itoa(k), big, byte(k), i, false); err != nil {
-					t.Errorf("publisher %d: %v", k, err)
-					return
-				}
-				if k > 0 {
-					if _, _, err := c.packet(3 * patience); err != nil { // the disk has its own pace
-						t.Errorf("publisher %d: %v", k, err)
-						return
-					}
-				}
-				if k == 2 && c.send(wire.AppendAck(nil, wire.Pubrel, i, 0, 4)) != nil {
-					t.Error("PUBREL")
-				}
-			}
-		})
+		all.Go(func() { publishUntil(t, e, k, until) })
 	}
 	all.Wait()
 	for _, c := range deaf {
 		c.drop()
 	}
 	forget(t, e, deaf, "deaf-")
+}
+
+// mostSheds is how often a publisher of large packets may be closed in a few seconds in which there is no memory for them.
+const mostSheds = 3
+
+// publishUntil publishes large messages at a QoS, one after the other. Where it is closed, as limits.memory may have it, it
+// comes back and goes on.
+func publishUntil(t *testing.T, e *target, qos int, until time.Time) {
+	big := bytes.Repeat([]byte("x"), 50000)
+	for sheds := 0; time.Now().Before(until); sheds++ {
+		c, code, err := e.connect(clean(4, "flood-"+strconv.Itoa(qos)))
+		if err != nil || code != 0 {
+			t.Errorf("publisher %d: code %d, %v", qos, code, err)
+			return
+		}
+		err = publishBig(c, big, qos, until)
+		c.drop()
+		if err == nil {
+			return
+		}
+		if sheds == mostSheds {
+			t.Errorf("publisher %d is closed again and again: %v", qos, err)
+			return
+		}
+	}
+}
+
+func publishBig(c *client, big []byte, qos int, until time.Time) error {
+	for i := uint16(1); time.Now().Before(until); i = max(i+1, 1) {
+		if err := c.publish("flood/"+strconv.Itoa(qos), big, byte(qos), i, false); err != nil {
+			return err
+		}
+		if qos > 0 {
+			if _, _, err := c.packet(3 * patience); err != nil { // the disk has its own pace
+				return err
+			}
+		}
+		if qos == 2 {
+			if err := c.send(wire.AppendAck(nil, wire.Pubrel, i, 0, 4)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // forget ends persistent sessions that an attack left behind.
@@ -336,9 +362,16 @@ func propertyFlood(t *testing.T, e *target) {
 	each(all, func(c *client) {
 		for range 10 {
 			if c.send(slices.Concat(publish, subscribe)) != nil {
-				t.Error("closed for properties")
-				return
+				return // limits.memory has no room for all of them at a time
 			}
+		}
+	})
+	for _, c := range all {
+		c.drop()
+	}
+	each(crowd(t, e, 1, func(int) wire.ConnectPacket { return clean(5, newName()) }), func(c *client) {
+		if c.send(slices.Concat(publish, subscribe)) != nil {
+			t.Error("closed for properties")
 		}
 		if err := c.ping(); err != nil {
 			t.Errorf("after properties: %v", err)
