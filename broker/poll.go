@@ -25,6 +25,7 @@ type poller struct {
 	start sync.Once
 
 	mu    sync.Mutex // guards what follows
+	over  bool       // close was called
 	file  *os.File   // the epoll instance; nil: nobody can be watched
 	conns map[int32]*conn
 
@@ -53,6 +54,10 @@ func (p *poller) begin() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over { // the first client came while the broker stopped
+		unix.Close(epoll) //nolint:errcheck // it watches nothing
+		return
+	}
 	p.file, p.buf = os.NewFile(uintptr(epoll), "epoll"), make([]byte, pollBuffer)
 	p.b.workers.Go(p.run)
 }
@@ -61,25 +66,21 @@ func (p *poller) begin() {
 // that cannot be.
 func (p *poller) add(c *conn) (taken bool) {
 	p.start.Do(p.begin)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || p.file == nil {
+		return false
+	}
+	// Not the other way round: who closes a socket holds c.mu, and waits until nobody uses the descriptor.
 	err := c.socket.raw.Control(func(fd uintptr) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.closed || p.file == nil {
-			return
-		}
-		p.conns[int32(fd)] = c
-		own := c.scratch
-		c.polled, c.fd, c.scratch = true, int32(fd), &p.scratch
-		// Whoever closes the connection finds it polled from here on.
+		// Whoever closes the connection finds it polled once c.mu is free.
 		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
-		if err := p.control(unix.EPOLL_CTL_ADD, int(fd), &e); err != nil {
-			c.polled, c.scratch = false, own
-			delete(p.conns, int32(fd))
-			return
+		if taken = p.control(unix.EPOLL_CTL_ADD, int(fd), &e) == nil; taken {
+			p.conns[int32(fd)] = c
+			c.polled, c.fd, c.scratch = true, int32(fd), &p.scratch
 		}
-		taken = true
 	})
 	return taken && err == nil
 }
@@ -184,11 +185,11 @@ func (p *poller) lose(c *conn) {
 	}
 }
 
-// close ends run.
+// close ends run, and nobody is watched from then on.
 func (p *poller) close() error {
 	p.mu.Lock()
 	file := p.file
-	p.file = nil
+	p.file, p.over = nil, true
 	p.mu.Unlock()
 	if file == nil {
 		return nil
