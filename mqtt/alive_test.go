@@ -115,8 +115,12 @@ func TestPingTimes(t *testing.T) {
 				if c.want == 0 {
 					srv.silent(24 * time.Hour)
 				} else {
-					srv.expect(pingreq)
-					at(t, start, c.want)
+					for i := range 3 {
+						srv.expect(pingreq)
+						at(t, start, time.Duration(i+1)*c.want)
+						srv.send(pingresp)
+						synctest.Wait()
+					}
 				}
 				drop(t, cl)
 			})

@@ -190,6 +190,7 @@ func (c *Client) control(h byte, body []byte) error {
 			c.measure(now.Sub(c.pingAt))
 		}
 		c.pingAt, c.lastAck = time.Time{}, now
+		signal(c.wake) // the writer waits for the answer, not yet for the time of the next ping
 	case wire.Disconnect:
 		return disconnected(body, version)
 	default: // a second CONNACK, or AUTH though we named no method

@@ -160,7 +160,7 @@ func (u *Uplink) connect(ctx, life context.Context, l *reach.Conn, as shown) (*m
 	c, ack, err := mqtt.Connect(ctx, l, u.outside, mqtt.Config{
 		ClientID: u.cfg.ClientID, Version: u.cfg.Version, SessionExpiry: forever,
 		// A server may allow more time than the way to it does (NAT), so ours counts too.
-		KeepAlive: as.keepAlive, PingAfter: as.keepAlive / 4 * 3,
+		KeepAlive: as.keepAlive, PingAfter: pingAfter(as.keepAlive),
 		Username: as.user, Password: as.password, Will: &mqtt.Will{Message: u.presence("offline")},
 		Window: u.width(), ReceiveMaximum: mostUnconfirmed, TopicAliases: mostAliases, ResponseTimeout: silence,
 		OnMessage: u.incoming(life), ManualAck: true,

@@ -127,6 +127,41 @@ func TestPingAfterThreeQuartersOfTheKeepAlive(t *testing.T) {
 	})
 }
 
+// A path that forgets an idle link says nothing. Whatever the keep-alive is, that is seen and mended within it and 5 s.
+func TestAnIdleLinkThatWasForgottenIsBackWithinItsKeepAlive(t *testing.T) {
+	for _, keepAlive := range []time.Duration{8 * time.Second, 12 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute} {
+		t.Run(keepAlive.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config()
+				cfg.KeepAlive = keepAlive
+				th := newTheatre(t)
+				for range 20 {
+					r := start(t, cfg, &localBroker{}, th.dial)
+					a := th.accept()
+					a.want(wire.Connect)
+					a.send(anew)
+					a.online(0x8000)
+					a.exactly(subscribe)
+					a.send(suback)
+					a.exactly("\xc0\x00")
+					a.send("\xd0\x00")
+					synctest.Wait()
+					heard := time.Now() // for the last time
+					a.exactly("\xc0\x00")
+					a = th.accept()
+					if d := time.Since(heard); d > keepAlive+5*time.Second {
+						t.Errorf("connects again after %v, promised are %v", d, keepAlive+5*time.Second)
+					}
+					a.want(wire.Connect)
+					a.send(again)
+					a.close()
+					r.end()
+				}
+			})
+		})
+	}
+}
+
 func TestTheKernelsPatienceFollowsTheRoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, local := newTheatre(t), &localBroker{}

@@ -26,6 +26,9 @@ const (
 	learnAgain  = 10 * time.Minute // after a try that told nothing
 	learnRefuse = 6 * time.Hour    // after the server let no second client in
 	answerTime  = 10 * time.Second // for the ping after an idle time
+
+	lateBack  = 5 * time.Second         // beyond its keep-alive a link that forgot us is back at the latest
+	handshake = 1500 * time.Millisecond // which is left of that for a new one
 )
 
 // keepAlive is what a session in a network asks for.
@@ -34,6 +37,13 @@ func (u *Uplink) keepAlive(network string) time.Duration {
 		return u.cfg.KeepAlive
 	}
 	return u.networks.Of(network).KeepAlive(u.mostIdle())
+}
+
+// pingAfter is how long a session is idle until a ping goes out: three quarters of its keep-alive, or less where the rest
+// of it is too short for what follows until the link is back: the patience with the ping, the wait and a new connection.
+func pingAfter(keepAlive time.Duration) time.Duration {
+	const back = minPatience + watchEvery + firstSpan + handshake
+	return min(keepAlive/4*3, max(keepAlive/5, keepAlive+lateBack-back))
 }
 
 // mostIdle is how long a connection may be idle for the server's sake, at most. A ping goes out after 3/4 of a keep-alive,

@@ -30,7 +30,7 @@ func TestBacklog(t *testing.T) {
 	c := newCloud(t, r, "")
 	n := watch(t, c)
 	g := newGateway(t, r, plain(""))
-	g.linked(t, 10*time.Second)
+	g.linked(t, 20*time.Second)
 	r.unplug(t)
 	f := &traffic{g: g, most: count / topics, window: 500}
 	began := time.Now()

@@ -18,7 +18,7 @@ func TestDiskFullInAnOutage(t *testing.T) {
 	g.state = filepath.Join(g.dir, "state")
 	v := newVolume(t, "ext4", 30, g.state)
 	g.launch(t, plain(""))
-	g.linked(t, 10*time.Second)
+	g.linked(t, 20*time.Second)
 	here := listen(t, g, "plant/#")
 	r.unplug(t)
 	pause(time.Second)

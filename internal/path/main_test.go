@@ -38,6 +38,9 @@ func either[T any](short, long T) T {
 	return short
 }
 
+// grace is what the short form grants on top of what is promised: it runs beside other tests, on a machine that may be busy.
+func grace() time.Duration { return either(3*time.Second, 0) }
+
 // TestMain builds edged as it is shipped. Without root there are no namespaces; then nothing is run, and `make test` says so.
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {

@@ -20,7 +20,7 @@ func TestCloudLosesSession(t *testing.T) {
 		began := time.Now()
 		r.blackHole(t)
 		pause(2 * time.Second)
-		eventually(t, 5*time.Second, "the impostor connects", c.impostor) // also ends the gateway's session, behind the black hole
+		eventually(t, 20*time.Second, "the impostor connects", c.impostor) // also ends the gateway's session, behind the black hole
 		r.heal(t)
 		seen(t, g, began, underTraffic)
 		n.flows(t, 20*time.Second)
