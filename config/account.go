@@ -40,7 +40,7 @@ func (d *Draft) Accounts() ([]Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, _ := assemble(sources)
+	cfg, _ := assemble(sources, d.with)
 	accounts := []Account{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Broker.Users)) {
 		u := cfg.Broker.Users[name]

@@ -9,6 +9,7 @@ import (
 	"edged/broker"
 	"edged/console"
 	"edged/devices"
+	"edged/devices/catalog"
 	"edged/uplink"
 )
 
@@ -19,7 +20,8 @@ type Config struct {
 	Console console.Config
 	Uplink  *uplink.Config  // nil: no cloud
 	Devices []bridge.Config // in the order of the files, the disabled ones too
-	Files   []string        // that were read
+	Files   []string        // that were read, descriptions of devices last
+	Drivers *catalog.Set    // what devices may name; nil: the catalogue
 	Hash    string          // of the effective configuration without secrets
 
 	password      Secret            // of the uplink
@@ -29,22 +31,23 @@ type Config struct {
 }
 
 // Load reads the file at path, or the default places where path is "". Files that are not at the default places are no
-// fault; a file that path names must be there. The error is a [Problems].
+// fault; a file that path names must be there. Descriptions of devices are read from devices/*.toml beside it. The error is
+// a [Problems].
 func Load(path string) (*Config, error) {
 	if path == "" {
 		return LoadDir(Dir)
 	}
-	return load([]string{path})
+	return load([]string{path}, describe(dirOf(path)))
 }
 
-// LoadDir reads edged.toml and conf.d/*.toml of a directory, none of which needs to be there. The error is a
+// LoadDir reads edged.toml, conf.d/*.toml and devices/*.toml of a directory, none of which needs to be there. The error is a
 // [Problems].
 func LoadDir(dir string) (*Config, error) {
 	names, err := places(dir)
 	if err != nil {
 		return nil, Problems{{Code: NoFile, File: dir, Text: cause(err)}}
 	}
-	return load(names)
+	return load(names, describe(dir))
 }
 
 // Parse reads a configuration of one file that is in memory; name is what messages call it. The error is a [Problems].
@@ -53,10 +56,10 @@ func Parse(name, text string) (*Config, error) {
 	if p != nil {
 		return nil, Problems{*p}
 	}
-	return build([]*source{src})
+	return build([]*source{src}, described{})
 }
 
-func load(names []string) (*Config, error) {
+func load(names []string, with described) (*Config, error) {
 	var sources []*source
 	var unreadable Problems
 	for i, name := range names {
@@ -73,12 +76,12 @@ func load(names []string) (*Config, error) {
 	if len(unreadable) > 0 {
 		return nil, unreadable
 	}
-	return build(sources)
+	return build(sources, with)
 }
 
 // build makes the configuration of what the files hold. The error is a [Problems].
-func build(sources []*source) (*Config, error) {
-	cfg, problems := assemble(sources)
+func build(sources []*source, with described) (*Config, error) {
+	cfg, problems := assemble(sources, with)
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -90,18 +93,22 @@ func build(sources []*source) (*Config, error) {
 }
 
 // assemble reads all keys of the files; what has a problem keeps its default.
-func assemble(sources []*source) (*Config, Problems) {
-	c := &check{told: map[string]bool{}, drivers: map[string]*devices.Driver{}}
-	cfg := &Config{Broker: broker.Defaults(), Console: console.Defaults(), userPasswords: map[string]Secret{}}
+func assemble(sources []*source, with described) (*Config, Problems) {
+	c := &check{told: map[string]bool{}, set: with.set, drivers: map[string]*devices.Driver{}}
+	cfg := &Config{Drivers: with.set, Broker: broker.Defaults(), Console: console.Defaults(), userPasswords: map[string]Secret{}}
 	root := &node{src: &source{}}
 	for _, src := range sources {
 		c.merge(root, src.root, "")
 		cfg.Files = append(cfg.Files, src.name)
 		cfg.sources = append(cfg.sources, src)
 	}
+	for _, f := range with.set.Files() {
+		cfg.Files = append(cfg.Files, f.Name)
+	}
 	v := value{c, "", root}
 	v.table("", topFields(cfg))
 	c.validate(cfg, root)
+	c.problems = append(c.problems, with.problems...)
 	c.problems.sort()
 	return cfg, c.problems
 }

@@ -14,6 +14,7 @@ import (
 type Draft struct {
 	files []*draftFile
 	home  string // where tables go that are in no file yet
+	with  described
 }
 
 // draftFile is one file of a draft.
@@ -33,7 +34,7 @@ func OpenDraft(path, home string) (*Draft, error) {
 	if path == "" {
 		return OpenDraftDir(Dir, home)
 	}
-	return openDraft([]string{path}, path)
+	return openDraft([]string{path}, path, describe(dirOf(path)))
 }
 
 // OpenDraftDir is OpenDraft for another directory than the default one.
@@ -42,11 +43,11 @@ func OpenDraftDir(dir, home string) (*Draft, error) {
 	if err != nil {
 		return nil, Problems{{Code: NoFile, File: dir, Text: cause(err)}}
 	}
-	return openDraft(names, filepath.Join(dir, home))
+	return openDraft(names, filepath.Join(dir, home), describe(dir))
 }
 
-func openDraft(names []string, home string) (*Draft, error) {
-	d := &Draft{home: home}
+func openDraft(names []string, home string, with described) (*Draft, error) {
+	d := &Draft{home: home, with: with}
 	var unreadable Problems
 	for i, name := range names {
 		f, p := readDraft(name, i)
@@ -150,7 +151,7 @@ func (d *Draft) Check() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build(sources)
+	return build(sources, d.with)
 }
 
 // sources are the files, read anew, since building a configuration joins their trees.

@@ -8,7 +8,6 @@ import (
 
 	"edged/bridge"
 	"edged/devices"
-	"edged/devices/catalog"
 )
 
 // device reads [device.NAME].
@@ -57,7 +56,7 @@ func (v value) driver() *devices.Driver {
 	if drv := v.lookup(name); drv != nil {
 		return drv
 	}
-	v.kid("driver").bad(fmt.Sprintf("there is no driver %q", name), nearestDriver(name))
+	v.kid("driver").bad(fmt.Sprintf("there is no driver %q", name), v.nearestDriver(name))
 	return nil
 }
 
@@ -65,16 +64,16 @@ func (v value) driver() *devices.Driver {
 func (c *check) lookup(name string) *devices.Driver {
 	drv, ok := c.drivers[name]
 	if !ok {
-		drv, _ = catalog.Get(name)
+		drv, _ = c.set.Get(name)
 		c.drivers[name] = drv
 	}
 	return drv
 }
 
 // nearestDriver says which driver was meant: one that speaks to the product of that name, or one with a similar name.
-func nearestDriver(name string) string {
+func (c *check) nearestDriver(name string) string {
 	var names []string
-	for _, drv := range catalog.All() {
+	for _, drv := range c.set.All() {
 		names = append(names, drv.Name)
 		for _, product := range drv.Also {
 			if words := strings.Fields(plain(product)); len(words) > 0 && words[len(words)-1] == plain(name) {

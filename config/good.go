@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"edged/devices/catalog"
 )
 
 // goodFile keeps, in the state directory, the files of the last configuration that a gateway started with.
@@ -19,6 +21,8 @@ const goodFile = "good-config.json"
 type goodSource struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
+
+	Device bool `json:"device,omitempty"` // it describes a device
 }
 
 // KeepGood keeps the files that cfg was read from in the state directory, so that a gateway whose files are spoilt later
@@ -26,7 +30,10 @@ type goodSource struct {
 func (cfg *Config) KeepGood(stateDir string) error {
 	files := []goodSource{}
 	for _, src := range cfg.sources {
-		files = append(files, goodSource{src.name, src.text})
+		files = append(files, goodSource{Name: src.name, Text: src.text})
+	}
+	for _, f := range cfg.Drivers.Files() {
+		files = append(files, goodSource{Name: f.Name, Text: f.Text, Device: true})
 	}
 	b, err := json.Marshal(files)
 	if err != nil {
@@ -59,12 +66,17 @@ func LoadGood(stateDir string) (*Config, error) {
 		return nil, fmt.Errorf("read the last good configuration: %w", err)
 	}
 	var sources []*source
+	var devices []catalog.File
 	for i, f := range files {
+		if f.Device {
+			devices = append(devices, catalog.File{Name: f.Name, Text: f.Text})
+			continue
+		}
 		src, p := parse(f.Name, i, f.Text)
 		if p != nil {
 			return nil, Problems{*p}
 		}
 		sources = append(sources, src)
 	}
-	return build(sources)
+	return build(sources, describeAs(devices))
 }

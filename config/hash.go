@@ -21,6 +21,9 @@ func (cfg *Config) hash() string {
 		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": cfg.brokerView(),
 		"console": plainFields(reflect.ValueOf(cfg.Console)), "devices": devices, "password": cfg.password.reference(), "proxy": cfg.proxy.reference(),
 	}
+	if files := cfg.Drivers.Files(); len(files) > 0 {
+		view["drivers"] = files
+	}
 	if cfg.Uplink != nil {
 		view["uplink"] = plainFields(reflect.ValueOf(*cfg.Uplink))
 	}
@@ -43,7 +46,7 @@ func (cfg *Config) SameUplink(other *Config) bool {
 
 // KeepGateway takes over from another configuration what belongs to the gateway's id, and the id itself.
 func (cfg *Config) KeepGateway(other *Config) {
-	cfg.Gateway.ID, cfg.Devices = other.Gateway.ID, other.Devices
+	cfg.Gateway.ID, cfg.Devices, cfg.Drivers = other.Gateway.ID, other.Devices, other.Drivers
 	cfg.Uplink, cfg.password, cfg.proxy = other.Uplink, other.password, other.proxy
 	cfg.Hash = cfg.hash()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edged/devices"
+	"edged/devices/catalog"
 
 	"github.com/BurntSushi/toml"
 )
@@ -17,6 +18,7 @@ import (
 type check struct {
 	problems Problems
 	told     map[string]bool            // keys that have a problem already
+	set      *catalog.Set               // the drivers that there are
 	drivers  map[string]*devices.Driver // those that were looked up; nil: there is none
 }
 

@@ -150,6 +150,31 @@ func TestDriversAndVersion(t *testing.T) {
 	}
 }
 
+func TestDriversOfTheUsersOwnAreListed(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "devices", "thermo.toml")
+	if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "driver = \"thermo\"\ntitle = \"A thermometer\"\nprotocol = \"modbus\"\n[[reading]]\nname = \"t\"\nat = 1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := "--config=" + filepath.Join(dir, "edged.toml")
+	if out, _, exit := call(t, "", "drivers", config); exit != exitFine || !strings.Contains(out, "A thermometer  ("+file+")") || !strings.Contains(out, "pms5003") {
+		t.Errorf("exit %d:\n%s", exit, out)
+	}
+	if out, _, exit := call(t, "", "drivers", "thermo", config); exit != exitFine || !strings.Contains(out, "A thermometer") {
+		t.Errorf("exit %d:\n%s", exit, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "devices", "x.toml"), []byte("title = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, talk, exit := call(t, "", "drivers", config); exit != exitConfig || !strings.Contains(out, "thermo") || !strings.Contains(talk, "x.toml:1:1") {
+		t.Errorf("one of two is faulty: exit %d:\n%s\n%s", exit, out, talk)
+	}
+}
+
 func TestEveryCommandHasAnExample(t *testing.T) {
 	for _, args := range [][]string{nil, {"demo"}, {"run"}, {"sub"}, {"pub"}, {"status"}, {"config"}, {"config", "check"}, {"connect"}, {"doctor"}, {"drivers"}, {"decode"}, {"version"}} {
 		if out, _, _ := call(t, "", append(args, "--help")...); !strings.Contains(out, "Examples:") {

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +30,7 @@ func newDrivers(g *globals) *cobra.Command {
 			if len(args) == 0 {
 				return g.listDrivers()
 			}
-			d, err := driver(args[0])
+			d, err := g.driver(args[0])
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,7 @@ func newDrivers(g *globals) *cobra.Command {
 }
 
 // driver finds a driver by its name, or makes the one that a description file tells.
-func driver(name string) (*devices.Driver, error) {
+func (g *globals) driver(name string) (*devices.Driver, error) {
 	if strings.HasSuffix(name, ".toml") {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -51,32 +52,47 @@ func driver(name string) (*devices.Driver, error) {
 		}
 		return d, nil
 	}
-	d, ok := catalog.Get(name)
+	drivers, err := config.Described(g.config)
+	d, ok := drivers.Get(name)
+	if !ok && err != nil {
+		return nil, g.problems(err)
+	}
 	if !ok {
 		return nil, exitWith(exitUsage, fmt.Errorf("there is no driver %q; edged drivers lists all", name))
 	}
 	return d, nil
 }
 
+// listDrivers lists what is right, and tells what is wrong with descriptions of the user's.
 func (g *globals) listDrivers() error {
+	drivers, faulty := config.Described(g.config)
+	if faulty != nil {
+		faulty = g.problems(faulty)
+	}
 	if g.json {
 		type entry struct {
 			Name  string   `json:"name"`
 			Title string   `json:"title"`
 			Also  []string `json:"also,omitempty"`
 			Class string   `json:"class,omitempty"`
+			File  string   `json:"file,omitempty"`
 		}
 		var all []entry
-		for _, d := range catalog.All() {
-			all = append(all, entry{d.Name, d.Title, d.Also, d.Class})
+		for _, d := range drivers.All() {
+			f, _ := drivers.File(d.Name)
+			all = append(all, entry{d.Name, d.Title, d.Also, d.Class, f.Name})
 		}
-		return json.NewEncoder(g.out).Encode(all)
+		return errors.Join(faulty, json.NewEncoder(g.out).Encode(all))
 	}
 	w := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
-	for _, d := range catalog.All() {
-		fmt.Fprintf(w, "%s\t%s\n", d.Name, d.Title)
+	for _, d := range drivers.All() {
+		title := d.Title
+		if f, ok := drivers.File(d.Name); ok {
+			title += "  (" + f.Name + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\n", d.Name, title)
 	}
-	return w.Flush()
+	return errors.Join(faulty, w.Flush())
 }
 
 // showDriver prints what a user has to know to use the driver.
@@ -153,7 +169,7 @@ func newDecode(g *globals) *cobra.Command {
   edged decode line --set 'format = "kv"' log.txt`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := driver(args[0])
+			d, err := g.driver(args[0])
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ func Check(file string, text []byte) (d *devices.Driver, count int, err error) {
 	for i, test := range tests {
 		if err := devices.Check(d, test); err != nil {
 			at := l.find(fmt.Sprintf("test[%d]", i))
-			failed = append(failed, Problem{file, at.line, at.column, "test", fmt.Sprintf("%q: %v", test.Name, err)})
+			failed = append(failed, Problem{file, at.line, at.column, "test", fmt.Sprintf("%q: %v", test.Name, err), ""})
 		}
 	}
 	return d, len(tests), errors.Join(failed...)

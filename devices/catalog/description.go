@@ -27,7 +27,17 @@ type Problem struct {
 	Line, Column int    // 1-based; 0: concerns the file as a whole
 	Key          string // "reading.at"; "" for a fault of the file's syntax
 	Text         string
+	Code         string // one of the codes below; "" of a known answer that comes out otherwise
 }
+
+// The codes of what is wrong with a description, as of the configuration.
+const (
+	syntaxCode  = "E500"
+	unknownCode = "E501"
+	typeCode    = "E502"
+	valueCode   = "E503"
+	twiceCode   = "E504"
+)
 
 // Error writes it as file:line:column: key: problem.
 func (p Problem) Error() string {
@@ -63,7 +73,7 @@ func ParseDescription(file string, text []byte) (*devices.Driver, []Test, error)
 	if faults := devices.Faults(nil); errors.As(err, &faults) {
 		for _, f := range faults {
 			at := l.find(f.Key)
-			problems = append(problems, Problem{file, at.line, at.column, withoutIndex(f.Key), f.Problem})
+			problems = append(problems, Problem{file, at.line, at.column, withoutIndex(f.Key), f.Problem, valueCode})
 		}
 	}
 	if len(problems) == 0 {
@@ -114,7 +124,7 @@ func unknownKeys(file string, l *locator, md toml.MetaData, d description) (prob
 			at = places[seen[name]]
 		}
 		seen[name]++
-		problems = append(problems, Problem{file, at.line, at.column, name, "unknown key" + suggestion(key[len(key)-1], d)})
+		problems = append(problems, Problem{file, at.line, at.column, name, "unknown key" + suggestion(key[len(key)-1], d), unknownCode})
 	}
 	return problems
 }
@@ -137,12 +147,12 @@ func syntaxProblem(file string, l *locator, err error) error {
 		if text == "" {
 			text = strings.TrimPrefix(pe.Error(), "toml: ")
 		}
-		return Problem{File: file, Line: pe.Position.Line, Column: pe.Position.Col, Text: text}
+		return Problem{File: file, Line: pe.Position.Line, Column: pe.Position.Col, Text: text, Code: syntaxCode}
 	}
 	text := strings.TrimPrefix(err.Error(), "toml: ")
 	m := regexp.MustCompile(`^line (\d+) \(last key "(.*?)"\): (.*)$`).FindStringSubmatch(text)
 	if m == nil {
-		return Problem{File: file, Text: text}
+		return Problem{File: file, Text: text, Code: syntaxCode}
 	}
 	line, _ := strconv.Atoi(m[1]) // digits, few
 	column := 1
@@ -151,7 +161,7 @@ func syntaxProblem(file string, l *locator, err error) error {
 			column = at.column
 		}
 	}
-	return Problem{file, line, column, m[2], m[3]}
+	return Problem{file, line, column, m[2], m[3], typeCode}
 }
 
 // withoutIndex is a path for people: the line tells which element is meant.

@@ -9,22 +9,25 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/config"
 	"edged/devices/catalog"
 )
 
 // member is one configured device.
 type member struct {
 	cfg    bridge.Config
+	driver catalog.File   // that describes its driver; empty: the catalogue has it
 	bridge *bridge.Bridge // nil: disabled
 	part   *part          // that carries the bridge; nil: it was not started
 }
 
-// newMember makes the bridge of a device; seed differs for each.
-func (g *Gateway) newMember(c bridge.Config) (*member, error) {
+// newMember makes the bridge of a device with one of these drivers; seed differs for each.
+func (g *Gateway) newMember(c bridge.Config, drivers *catalog.Set) (*member, error) {
+	file, _ := drivers.File(c.Driver)
 	if c.Disabled {
-		return &member{cfg: c}, nil
+		return &member{cfg: c, driver: file}, nil
 	}
-	drv, ok := catalog.Get(c.Driver)
+	drv, ok := drivers.Get(c.Driver)
 	if !ok {
 		return nil, fmt.Errorf("device %s: there is no driver %q", c.Name, c.Driver)
 	}
@@ -36,7 +39,7 @@ func (g *Gateway) newMember(c bridge.Config) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &member{cfg: c, bridge: b}, nil
+	return &member{cfg: c, driver: file, bridge: b}, nil
 }
 
 // fleetPlan is how the devices become those of another configuration.
@@ -48,20 +51,20 @@ type fleetPlan struct {
 }
 
 // planFleet makes what is missing for the devices of a configuration and keeps who is the same in it.
-func (g *Gateway) planFleet(wanted []bridge.Config) (*fleetPlan, error) {
+func (g *Gateway) planFleet(cfg *config.Config) (*fleetPlan, error) {
 	p := &fleetPlan{}
 	before := map[string]*member{}
 	for _, m := range g.devices() {
 		before[m.cfg.Name] = m
 	}
-	for _, c := range wanted {
+	for _, c := range cfg.Devices {
 		old := before[c.Name]
 		delete(before, c.Name)
-		if old != nil && reflect.DeepEqual(old.cfg, c) {
+		if file, _ := cfg.Drivers.File(c.Driver); old != nil && old.driver == file && reflect.DeepEqual(old.cfg, c) {
 			p.after = append(p.after, old)
 			continue
 		}
-		m, err := g.newMember(c)
+		m, err := g.newMember(c, cfg.Drivers)
 		if err != nil {
 			return nil, err
 		}

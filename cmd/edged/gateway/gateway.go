@@ -112,7 +112,7 @@ func (g *Gateway) makeDevices() error {
 	g.seq = seq
 	g.ports = port.New("", g.log.With("part", "port"))
 	for _, c := range g.cfg.Devices {
-		m, err := g.newMember(c)
+		m, err := g.newMember(c, g.cfg.Drivers)
 		if err != nil {
 			return err
 		}

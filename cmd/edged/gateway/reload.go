@@ -87,7 +87,7 @@ func (g *Gateway) change(ctx context.Context, cfg *config.Config, r *Reloaded) e
 		r.Restart = append(r.Restart, "gateway.id")
 		cfg.KeepGateway(before)
 	}
-	plan, err := g.planFleet(cfg.Devices)
+	plan, err := g.planFleet(cfg)
 	if err != nil {
 		return err
 	}
