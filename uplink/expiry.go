@@ -29,6 +29,12 @@ func (u *Uplink) Expiring() []string {
 	return slices.Clone(u.expiring)
 }
 
+// Certificate is one on which the link depends: ours, the server's, or one of who signed that.
+type Certificate = reach.Certificate
+
+// Certificates returns those on which the link depends: ours as it is in its file, and those that the server showed last.
+func (u *Uplink) Certificates() []Certificate { return u.dialer.Certificates() }
+
 // stage is how many days before its end a certificate was last to be told of: 30, 14, 7, or 0 for later. One that is made
 // for less than 90 days has the last third of its life for that.
 func stage(c reach.Certificate, now time.Time) int {

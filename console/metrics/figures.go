@@ -66,6 +66,14 @@ type Uplink struct {
 	Reconnects      map[string]uint64 // by reason
 	Dropped         map[string]uint64 // messages to the cloud, by reason
 	CommandsRefused map[string]uint64 // messages from the cloud that were not let in, by reason
+	QueueRefused    uint64            // messages to the cloud that were not taken because the queue was full
+	Certificates    []Certificate     // no two with the same Owner and Name
+}
+
+// Certificate is one on which the link depends.
+type Certificate struct {
+	Owner, Name string // whose it is: "gateway" or "server"; and its subject
+	End         time.Time
 }
 
 // Backlog is what waits for the cloud.

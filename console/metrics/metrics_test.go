@@ -27,6 +27,7 @@ func everything(devices int) Figures {
 		Uplink: &Uplink{
 			Connected: true, LastAck: time.UnixMilli(1500), LastAckAge: &age, Backlog: map[string]Backlog{"event": {Messages: 3, Bytes: 4}},
 			Reconnects: counts, Dropped: counts, CommandsRefused: counts,
+			Certificates: []Certificate{{Owner: "server", Name: "mqtt.example.com", End: time.Unix(2e9, 0)}},
 		},
 	}
 	for i := range devices {

@@ -53,7 +53,24 @@ func uplinkFamilies() []family {
 		linked("edged_uplink_received_messages_total", "Messages from the cloud that were let in.", counter, func(u *Uplink) float64 { return float64(u.Received) }),
 		counts("edged_uplink_reconnects_total", "Sessions after the first, by what ended the one before.", "reason", func(u *Uplink) map[string]uint64 { return u.Reconnects }),
 		counts("edged_uplink_dropped_messages_total", "Messages that will never reach the cloud, by reason.", "reason", func(u *Uplink) map[string]uint64 { return u.Dropped }),
+		linked("edged_uplink_queue_refused_messages_total", "Messages that their publishers were refused because the queue was full.", counter, func(u *Uplink) float64 { return float64(u.QueueRefused) }),
 		counts("edged_uplink_refused_messages_total", "Messages from the cloud that were not let in, by reason.", "reason", func(u *Uplink) map[string]uint64 { return u.CommandsRefused }),
+		certificateFamily(),
+	}
+}
+
+func certificateFamily() family {
+	return family{
+		"edged_uplink_certificate_expiry_timestamp_seconds", "When a certificate expires on which the link depends.", gauge,
+		[]string{"owner", "name"},
+		func(f *Figures, put put) {
+			if f.Uplink == nil {
+				return
+			}
+			for _, c := range f.Uplink.Certificates {
+				put(moment(c.End), c.Owner, c.Name)
+			}
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ package gateway
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"edged/console/metrics"
@@ -35,6 +36,7 @@ func (g *Gateway) figures() metrics.Figures {
 	if u := g.Uplink(); u != nil {
 		now := u.Status()
 		f.Uplink = linkFigures(now, g.cloudOf(now))
+		f.Uplink.Certificates = certificates(u.Certificates())
 	}
 	for i := range s.Devices {
 		d := &s.Devices[i]
@@ -68,6 +70,7 @@ func linkFigures(u uplink.Status, c Cloud) *metrics.Uplink {
 		Reconnects:      c.ReconnectsBy,
 		Dropped:         c.DroppedBy,
 		CommandsRefused: map[string]uint64{"retained": u.Retained, "other": u.Refusals - u.Retained},
+		QueueRefused:    c.Refused,
 	}
 	for class, b := range c.Backlog.Classes {
 		f.Backlog[class] = metrics.Backlog(b)
@@ -77,4 +80,22 @@ func linkFigures(u uplink.Status, c Cloud) *metrics.Uplink {
 		f.LastAckAge = &age
 	}
 	return f
+}
+
+// certificates are those of the link, once for each owner and name: the one that expires first.
+func certificates(all []uplink.Certificate) (told []metrics.Certificate) {
+	for _, c := range all {
+		x := metrics.Certificate{Owner: "server", Name: strings.ToValidUTF8(c.Name, "\uFFFD"), End: c.End}
+		if c.Ours {
+			x.Owner = "gateway"
+		}
+		same := slices.IndexFunc(told, func(o metrics.Certificate) bool { return o.Owner == x.Owner && o.Name == x.Name })
+		switch {
+		case same < 0:
+			told = append(told, x)
+		case x.End.Before(told[same].End):
+			told[same].End = x.End
+		}
+	}
+	return told
 }
