@@ -79,7 +79,14 @@ func (g *globals) run(debug bool) error {
 	gw, err := gateway.New(gateway.Options{
 		Config: cfg, Rejected: rejected, State: state, Socket: filepath.Join(g.socketDir(), socketName),
 		Version: version, Built: built(), Log: log,
-		Ready: func() { inForce(log, cfg, rejected != nil, good) },
+		Ready: func() {
+			inForce(log, cfg, rejected != nil, good)
+			time.AfterFunc(startOver, func() {
+				if err := dropStartPages(); err != nil {
+					log.Debug("the pages of the start stay in memory", "err", err)
+				}
+			})
+		},
 		Load: func() (*config.Config, error) {
 			tellSystemd(log, systemd.Reloading)
 			return config.Load(g.config)
