@@ -68,6 +68,12 @@ func DeviceRights(gateway, device string) (publish, subscribe []string) {
 	return []string{t.of("status"), t.of("health"), t.of("meta"), t.of("data"), t.of("result")}, []string{t.of("set")}
 }
 
+// Restated gives filters of what is retained for who subscribes later, but said anew after each start: a card is not
+// written each minute for it.
+func Restated(gateway string) []string {
+	return []string{topics{gateway: gateway, device: "+"}.of("health"), "edged/" + gateway + "/health"}
+}
+
 // GatewayRights gives the topic filters that the gateway's own session publishes and subscribes to.
 func GatewayRights(gateway string) (publish, subscribe []string) {
 	own := "edged/" + gateway + "/"

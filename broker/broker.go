@@ -37,6 +37,9 @@ import (
 type Options struct {
 	// NoRetain are filters; a PUBLISH with RETAIN to a topic that one of them matches is refused (E406).
 	NoRetain []string
+	// Restated are filters of retained messages which their publishers say anew after each start, so that those at QoS 0
+	// stay in memory alone.
+	Restated []string
 	// Alarm is told when a condition of the journal begins (text says what) and is over (text is ""), see
 	// [journal.Config]; it must not block. May be nil: [Broker.Status] tells them too.
 	Alarm func(code, text string)
@@ -125,7 +128,8 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	b.now.Store(&cfg.Limits)
 	b.origins.Store(&cfg.WS.Origins)
 	b.commits.next = make(chan struct{})
-	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes})
+	b.retained = retained.New(retained.Limits{Messages: cfg.Limits.Retained, Bytes: cfg.Limits.RetainedBytes},
+		func(topic string) bool { return matchesAny(b.opts.Restated, topic) })
 	b.router = router.New(b.mayRead, func(x, y *session.Session) int { return cmp.Compare(x.Order, y.Order) })
 	b.env = &session.Env{
 		Gate: cfg.Durability != Memory, Now: time.Now, MayRead: b.mayRead, Commit: b.commits.wait, Go: b.workers.Go,

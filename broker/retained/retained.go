@@ -38,6 +38,7 @@ type Store struct {
 	dirty    map[string]*entry // not in the journal as they are
 	count    int               // entries that hold a message
 	bytes    int
+	restated func(topic string) bool
 	changes  uint64   // of which topics there are
 	sorted   []*entry // all entries by topic, as of sortedAt
 	sortedAt uint64
@@ -50,9 +51,10 @@ type entry struct {
 	pos   journal.Pos // 0: none
 }
 
-// New returns an empty store.
-func New(limits Limits) *Store {
-	return &Store{limits: limits, entries: map[string]*entry{}, perGen: map[uint64]int{}, dirty: map[string]*entry{}, changes: 1}
+// New returns an empty store. Messages at QoS 0 of the topics that restated tells, if any, are never dirty: who publishes
+// them says them anew after each start.
+func New(limits Limits, restated func(topic string) bool) *Store {
+	return &Store{limits: limits, restated: restated, entries: map[string]*entry{}, perGen: map[uint64]int{}, dirty: map[string]*entry{}, changes: 1}
 }
 
 // Limit changes the limits. What is beyond them stays.
@@ -131,6 +133,10 @@ func (s *Store) place(e *entry, pos journal.Pos) {
 		}
 		e.pos = 0
 	}
+	if pos == 0 && s.lives(e) {
+		delete(s.dirty, e.topic)
+		return
+	}
 	if pos == 0 {
 		s.dirty[e.topic] = e
 		return
@@ -143,6 +149,12 @@ func (s *Store) place(e *entry, pos journal.Pos) {
 	}
 	e.pos = pos
 	s.perGen[pos.Gen()]++
+}
+
+// lives tells whether what an entry holds need not be in the journal. That a topic is cleared has to be, for an older
+// record may be there.
+func (s *Store) lives(e *entry) bool {
+	return s.restated != nil && e.what != nil && e.what.Message.QoS == 0 && s.restated(e.topic)
 }
 
 // Get returns the retained message of a topic, nil without one.

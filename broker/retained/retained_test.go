@@ -50,7 +50,9 @@ func payloads(found []*retained.Kept) []string {
 	return got
 }
 
-func newStore() *retained.Store { return retained.New(retained.Limits{Messages: 100, Bytes: 1 << 20}) }
+func newStore() *retained.Store {
+	return retained.New(retained.Limits{Messages: 100, Bytes: 1 << 20}, nil)
+}
 
 func TestFind(t *testing.T) {
 	s, l := newStore(), newLog(1)
@@ -86,7 +88,7 @@ func TestFind(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	s := retained.New(retained.Limits{Messages: 2, Bytes: 400})
+	s := retained.New(retained.Limits{Messages: 2, Bytes: 400}, nil)
 	s.Put(message("a", "1"), 1, nil)
 	s.Put(message("b", "1"), 1, nil)
 	for _, c := range []struct {
@@ -178,7 +180,7 @@ func TestExpiry(t *testing.T) {
 
 // Whoever comes last in the journal is retained, however publishers race.
 func TestOrderIsThatOfTheJournal(t *testing.T) {
-	s, l := retained.New(retained.Limits{Messages: 1000, Bytes: 1 << 20}), newLog(1)
+	s, l := retained.New(retained.Limits{Messages: 1000, Bytes: 1 << 20}, nil), newLog(1)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -213,5 +215,33 @@ func TestGet(t *testing.T) {
 	s.Put(message("a", ""), 4, nil)
 	if k := s.Get("a"); k != nil || s.Get("b") != nil {
 		t.Errorf("got %+v of a topic that was cleared", k)
+	}
+}
+
+// What is said anew after each start is not written, but that it is cleared is.
+func TestRestatedIsNotWritten(t *testing.T) {
+	s := retained.New(retained.Limits{Messages: 100, Bytes: 1 << 20}, func(topic string) bool { return topic == "health" })
+	written := func() (topics []string) {
+		s.Write(func(m *wire.Message) journal.Pos {
+			topics = append(topics, m.Topic)
+			return 7
+		})
+		return topics
+	}
+	s.Put(&wire.Message{Topic: "health", Payload: []byte("{}"), Retain: true}, 0, nil)
+	if got := written(); len(got) != 0 {
+		t.Errorf("%q was written", got)
+	}
+	if k := s.Get("health"); k == nil || string(k.Message.Payload) != "{}" {
+		t.Errorf("the store holds %v", k)
+	}
+	s.Put(&wire.Message{Topic: "health", Payload: []byte("{}"), Retain: true, QoS: 1}, 0, nil)
+	if got := written(); len(got) != 1 {
+		t.Errorf("at QoS 1, %q was written", got)
+	}
+	s.Put(&wire.Message{Topic: "health", Payload: []byte("{}"), Retain: true}, 0, nil)
+	s.Put(&wire.Message{Topic: "health", Retain: true}, 0, nil)
+	if got := written(); len(got) != 1 {
+		t.Errorf("when it was cleared, %q was written", got)
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // startOver is how long after READY the last work of a start is done.
@@ -35,7 +34,7 @@ func dropStartPages() error {
 		if !ours {
 			continue
 		}
-		if drop := unix.Madvise(pages, unix.MADV_DONTNEED); drop != nil {
+		if drop := syscall.Madvise(pages, syscall.MADV_DONTNEED); drop != nil {
 			err = errors.Join(err, fmt.Errorf("drop pages of %s: %w", exe, drop))
 		}
 	}

@@ -53,4 +53,3 @@ func TestWhatIsWrittenIsNotDropped(t *testing.T) {
 		}
 	}
 }
-

@@ -88,6 +88,7 @@ func New(opts Options) (*Gateway, error) {
 		Gap:      g.gaps.add,
 		Classed:  classed(),
 		Queue:    g.queue(g.cfg.Uplink),
+		Restated: bridge.Restated(g.id),
 		NoRetain: []string{"edged/+/dev/+/set"}, // a command that is kept would be carried out again and again (E406)
 	})
 	if err != nil {

@@ -40,3 +40,29 @@ func TestHeapFollowsWhatLives(t *testing.T) {
 		t.Errorf("at the end the limit is %d", after)
 	}
 }
+
+// Garbage is collected when a burst is over, once, and not while it lasts, nor for what an idle gateway allocates.
+func TestBurstIsCollectedOnceOver(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	h := &heap{}
+	collected := 0
+	for second, x := range []struct {
+		allocated uint64
+		want      int
+	}{
+		{5 * mib, 0}, // the start
+		{5*mib + 1000, 1},
+		{5*mib + 2000, 1},
+		{9 * mib, 1}, // a burst
+		{15 * mib, 1},
+		{15*mib + calmBytes, 2},
+		{15*mib + 2*calmBytes, 2},
+		{15*mib + 3*calmBytes, 2},
+	} {
+		h.look(x.allocated, func() { collected++ })
+		if collected != x.want {
+			t.Errorf("second %d: collected %d times, want %d", second, collected, x.want)
+		}
+	}
+}

@@ -59,7 +59,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.endWeb()
 	serving := launch("broker", g.broker.Run)
 	defer serving.end(stopBroker, g.log)
-	defer keepSmall(g.cfg.Broker.Limits.Memory).end()
+	heap := keepSmall(g.cfg.Broker.Limits.Memory)
+	defer heap.end()
 	g.prepare(ctx)
 	own := launch("gateway", func(ctx context.Context) error {
 		return bridge.Keep(ctx, g.log, bridge.Restart(), g.own.Run)
@@ -88,6 +89,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.stopFleet()
 	told := launch("gaps", func(ctx context.Context) error { return g.gaps.run(ctx, g.own.Event, g.told) })
 	defer told.end(stopOwn, g.log)
+	calm := launch("heap", heap.keepCalm)
+	defer calm.end(stopOwn, g.log)
 	house := launch("housekeeping", g.keepHouse)
 	defer house.end(stopOwn, g.log)
 	for {
