@@ -47,7 +47,7 @@ func (u *Uplink) keepCloud(ctx context.Context) {
 	b := newBackoff(time.Now())
 	for i := 0; ; {
 		t := u.targets[i%len(u.targets)]
-		began := time.Now()
+		began, showed := time.Now(), u.evidence()
 		a := u.try(ctx, t)
 		if ctx.Err() != nil {
 			return
@@ -66,25 +66,32 @@ func (u *Uplink) keepCloud(ctx context.Context) {
 			wait = b.next(now)
 		}
 		u.fallen(t, &a, now)
-		u.pause(ctx, wait, began, a.refused)
+		u.pause(ctx, wait, began, showed, a.refused)
 	}
 }
 
-// pause waits until the next try is due. A change of the network's links makes it due at once, unless the server said
-// that it does not want us.
-func (u *Uplink) pause(ctx context.Context, wait time.Duration, began time.Time, refused bool) {
+// pause waits until the next try is due. It is due at once when what was shown in the last one is renewed, or when the
+// network's links change, unless the server said that it does not want us.
+func (u *Uplink) pause(ctx context.Context, wait time.Duration, began time.Time, showed evidence, refused bool) {
 	end := time.Now().Add(wait)
-	due := time.NewTimer(wait)
+	due, look := time.NewTimer(wait), time.NewTicker(evidenceEvery)
 	defer due.Stop()
+	defer look.Stop()
+	hurry := func() { due.Reset(max(0, min(time.Until(end), nudgeGap-time.Since(began)))) }
 	for {
 		select {
 		case <-due.C:
 			return
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			if now := u.evidence(); showed.renewed(now) {
+				showed = now
+				hurry()
+			}
 		case <-u.links:
 			if !refused {
-				due.Reset(max(0, min(time.Until(end), nudgeGap-time.Since(began))))
+				hurry()
 			}
 		}
 	}
