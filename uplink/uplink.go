@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edged/mqtt"
+	"edged/uplink/asked"
 	"edged/uplink/learn"
 	"edged/uplink/once"
 	"edged/uplink/reach"
@@ -49,6 +50,8 @@ type Deps struct {
 	Alive time.Time
 	// Networks is the file that remembers how long connections may be idle in each network; "": only this process does.
 	Networks string
+	// Subscriptions is the file that remembers what was subscribed to in the cloud; "": only this process does.
+	Subscriptions string
 
 	// Memory is a file that keeps over restarts where the cloud's names led; "": none.
 	Memory string
@@ -93,7 +96,9 @@ type Uplink struct {
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none
 	nextID   uint16 // of a message that is not remembered, on the local broker; of the goroutine obey
-	asked    bool   // the server has our subscriptions, if it has our session
+	asked    bool   // the server has our subscriptions and no others, if it has our session
+	// subscribed is what servers may have of ours.
+	subscribed *asked.Book
 	// plainWill is what of our presence the server refused.
 	plainWill struct{ retain, qos bool }
 
@@ -147,6 +152,9 @@ func (u *Uplink) Run(ctx context.Context) error {
 	var err error
 	if u.once, err = once.Open(u.deps.Commands); err != nil {
 		u.forgetful(err)
+	}
+	if u.subscribed, err = asked.Open(u.deps.Subscriptions); err != nil {
+		u.log.Info("what was subscribed to in the cloud before stays so", "err", err)
 	}
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){u.keepLocal, u.settle, u.obey, u.confirm, u.learnIdle, u.followLinks, u.watchCertificates} {

@@ -33,7 +33,8 @@ func (g *Gateway) newLink(cfg *uplink.Config) (cloudLink, error) {
 		DialLocal: func() (net.Conn, error) { return g.broker.Dial(id) },
 		Event:     g.cloudEvent, GaveUp: g.cloudGap,
 		Commands: filepath.Join(g.opts.State, "commands"), Alive: g.lastAlive(),
-		Networks: filepath.Join(g.opts.State, "networks"),
+		Networks:      filepath.Join(g.opts.State, "networks"),
+		Subscriptions: filepath.Join(g.opts.State, "cloud-subscriptions.json"),
 	})
 	return cloudLink{uplink: u}, err
 }
