@@ -30,7 +30,7 @@ func (l *line) run(ctx context.Context) error {
 	wait := reopenMin
 	for {
 		changed := l.b.deps.Ports.Changed()
-		p, err := l.b.deps.Ports.Open(ctx, port.Request{Name: l.b.cfg.Port, Mode: l.b.mode, Peer: l.peer()})
+		p, err := l.b.deps.Ports.Open(ctx, port.Request{Name: l.b.cfg.Port, Mode: l.b.mode, Peer: l.peer(), For: l.b.cfg.Name})
 		opened := time.Now()
 		if err == nil {
 			err = l.use(ctx, p)
@@ -41,17 +41,13 @@ func (l *line) run(ctx context.Context) error {
 		if failure := (driverError{}); errors.As(err, &failure) {
 			return failure.err
 		}
-		code, reason := l.why(err)
+		code, reason, longest := l.why(err)
 		l.b.presence.set(offline, code, reason)
 		if time.Since(opened) >= steady {
 			wait = reopenMin
 		}
 		if !l.pause(ctx, wait/2+rand.N(wait/2+1), changed, code, reason) {
 			return nil
-		}
-		longest := reopenAbsent
-		if code != port.Missing {
-			longest = reopenRefused
 		}
 		wait = min(2*wait, longest)
 	}
@@ -75,17 +71,25 @@ func (l *line) peer() func() port.Peer {
 	return func() port.Peer { return sim }
 }
 
-// why tells code and reason of a port that cannot be used.
-func (l *line) why(err error) (code, reason string) {
+// why tells code and reason of a port that cannot be used, and the longest wait before it is tried again.
+func (l *line) why(err error) (code, reason string, longest time.Duration) {
 	e := new(port.Error)
 	if !errors.As(err, &e) {
-		return port.Missing, "the port is gone: " + err.Error()
+		return port.Missing, "the port is gone: " + err.Error(), reopenAbsent
 	}
 	reason = e.Text
 	if e.Do != "" {
 		reason += ": " + e.Do
 	}
-	return e.Code, reason
+	switch {
+	case e.Pause > 0:
+		longest = e.Pause
+	case e.Code == port.Missing:
+		longest = reopenAbsent
+	default:
+		longest = reopenRefused
+	}
+	return e.Code, reason, longest
 }
 
 // pause waits until the port may be there again, answering commands meanwhile; false: ctx has ended.

@@ -201,8 +201,11 @@ func (w *wire) catchUp() {
 // shortLine is how many bytes the shortest usual line has, {"n":1} and its end.
 const shortLine = 8
 
-// gone says in words that the port ended.
+// gone says in words that the port ended, unless it has said so itself.
 func gone(err error) error {
+	if e := new(port.Error); errors.As(err, &e) {
+		return e
+	}
 	text := "the port is gone: unplugged?"
 	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
 		text += " (" + err.Error() + ")"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/bridge/port"
 )
 
 // never is bridge.Config.StaleAfter of a device that is not expected to speak.
@@ -18,7 +19,7 @@ const never = -1
 func deviceFields(c *bridge.Config, known []string) []field {
 	return append([]field{
 		{"driver", text(&c.Driver)},
-		{"port", port(&c.Port)},
+		{"port", text(&c.Port)},
 		{"serial", text(&c.Serial)},
 		{"every", duration(&c.Every, time.Millisecond, century)},
 		{"stale_after", func(v value) {
@@ -35,21 +36,6 @@ func deviceFields(c *bridge.Config, known []string) []field {
 		{"disabled", boolean(&c.Disabled)},
 		{"reading", readings(&c.Readings, known)},
 	}, later("bus", "address", "gpio")...)
-}
-
-// port reads the name of a port; the bridge checks the rest of its form.
-func port(to *string) func(value) {
-	return func(v value) {
-		s, ok := v.text()
-		scheme, _, _ := strings.Cut(s, ":")
-		switch {
-		case !ok:
-		case scheme == "exec" || scheme == "replay":
-			v.notYet(v.node.value, fmt.Sprintf("a port %s:", scheme), "write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim")
-		default:
-			*to = s
-		}
-	}
 }
 
 func publish(to *bridge.Publish) func(value) {
@@ -95,17 +81,17 @@ func (v value) devices(to *[]bridge.Config) {
 
 // portOnce reports a port that an earlier device uses.
 func (v value) portOnce(c bridge.Config, ports map[string]*node) {
-	port := c.Port
-	if strings.HasPrefix(port, "/") {
-		port = path.Clean(port)
+	name := c.Port
+	if strings.HasPrefix(name, "/") {
+		name = path.Clean(name)
 	}
-	if c.Disabled || port == "" || port == "sim" {
+	if c.Disabled || name == "" || port.Shared(name) {
 		return
 	}
 	n := v.node.kids["port"]
-	first, ok := ports[strings.ToLower(port)]
+	first, ok := ports[strings.ToLower(name)]
 	if !ok {
-		ports[strings.ToLower(port)] = n
+		ports[strings.ToLower(name)] = n
 		return
 	}
 	line, column := first.src.position(first.value.from)

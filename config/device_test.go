@@ -47,7 +47,7 @@ func TestDeviceValues(t *testing.T) {
 			`e.toml:8:10: device.b.format: "tempalte" is not known; possible: "template", "json", "csv", "regex", "kv" (E503)`,
 		}},
 		{"port and serial", "[device.a]\ndriver = \"pms5003\"\nport = \"ttyUSB0\"\nserial = \"9600 8X1\"\n[device.b]\ndriver = \"pms5003\"\nport = \"tcp://a\"\n", []string{
-			`e.toml:3:8: device.a.port: "ttyUSB0" is no port: write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim (E503)`,
+			`e.toml:3:8: device.a.port: "ttyUSB0" is no port: write /dev/…, usb:VID:PID, tcp://HOST:PORT, exec:COMMAND, replay:FILE or sim (E503)`,
 			`e.toml:4:10: device.a.serial: parity "X" in "8X1": N (none), E (even), O (odd), M (mark) or S (space) (E503)`,
 			`e.toml:7:8: device.b.port: "tcp://a" is not tcp://HOST:PORT (E503)`,
 		}},
@@ -56,8 +56,9 @@ func TestDeviceValues(t *testing.T) {
 			`e.toml:5:1: device.a.address: is not available in this version (E507)`,
 			`e.toml:6:1: device.a.gpio: is not available in this version (E507)`,
 		}},
-		{"ports of other versions", "[device.a]\ndriver = \"pms5003\"\nport = \"exec:cat\"\n", []string{
-			`e.toml:3:8: device.a.port: a port exec: is not available in this version; write /dev/…, usb:VID:PID, tcp://HOST:PORT or sim (E507)`,
+		{"ports that name nothing to open", "[device.a]\ndriver = \"pms5003\"\nport = \"exec: \"\n[device.b]\ndriver = \"pms5003\"\nport = \"replay:\"\n", []string{
+			`e.toml:3:8: device.a.port: "exec: " names no program: write exec:COMMAND (E503)`,
+			`e.toml:6:8: device.b.port: "replay:" names no file: write replay:FILE (E503)`,
 		}},
 		{"durations", dev + "every = 5\nstale_after = \"0s\"\nkeepalive = \"20h\"\npublish = \"sometimes\"\n", []string{
 			`e.toml:4:9: device.a.every: must be a duration such as "30s", not an integer; did you mean "5s"? (E502)`,

@@ -8,41 +8,83 @@ import (
 	"time"
 )
 
-// Decode reads a device's bytes from r to its end and writes the readings of each valid frame as one line of JSON to
-// w. Answers to commands and refusals are counted as frames
-// and not written. request, which may be nil, is what had been sent to
-// the device before. An unfinished frame at the end counts as garbage.
-func Decode(d *Driver, o Options, request []byte, r io.Reader, w io.Writer) (Counts, error) {
+// Printer writes the readings of each valid frame as one line of JSON. Answers to commands and refusals are counted as
+// frames and not written.
+type Printer struct {
+	d      *Driver
+	dec    Decoder
+	w      io.Writer
+	line   []byte
+	failed error
+	last   time.Time
+}
+
+// NewPrinter makes a printer of a device's frames.
+func NewPrinter(d *Driver, o Options, w io.Writer) (*Printer, error) {
 	dec, err := d.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Printer{d: d, dec: dec, w: w}, nil
+}
+
+// Sent tells what was sent to the device.
+func (p *Printer) Sent(request []byte) error {
+	h, ok := p.dec.(Hearer)
+	if !ok {
+		return fmt.Errorf("driver %s understands its frames without the request that they answer", p.d.Name)
+	}
+	h.Sent(request)
+	return nil
+}
+
+// Feed takes bytes of the device that were read at a time; the zero time where that is not known.
+func (p *Printer) Feed(b []byte, at time.Time) error {
+	if pacer, ok := p.dec.(Pacer); ok && !at.IsZero() && !p.last.IsZero() && pacer.Pause() > 0 && at.Sub(p.last) >= pacer.Pause() {
+		p.dec.End(p.emit)
+	}
+	p.last = at
+	p.dec.Feed(b, at, p.emit)
+	return p.failed
+}
+
+func (p *Printer) emit(s Sample) {
+	if s.Answer == "" && s.Refusal == "" && p.failed == nil {
+		p.line = append(AppendObject(p.line[:0], s.Readings), '\n')
+		_, p.failed = p.w.Write(p.line)
+	}
+}
+
+// End says that no byte follows: an unfinished frame counts as garbage.
+func (p *Printer) End() (Counts, error) {
+	p.dec.End(p.emit)
+	return p.dec.Counts(), p.failed
+}
+
+// Decode reads a device's bytes from r to its end and prints them to w. request, which may be nil, is what had been sent to
+// the device before.
+func Decode(d *Driver, o Options, request []byte, r io.Reader, w io.Writer) (Counts, error) {
+	p, err := NewPrinter(d, o, w)
 	if err != nil {
 		return Counts{}, err
 	}
 	if len(request) > 0 {
-		h, ok := dec.(Hearer)
-		if !ok {
-			return Counts{}, fmt.Errorf("driver %s understands its frames without the request that they answer", d.Name)
-		}
-		h.Sent(request)
-	}
-	var line []byte
-	var failed error
-	emit := func(s Sample) {
-		if s.Answer == "" && s.Refusal == "" && failed == nil {
-			line = append(AppendObject(line[:0], s.Readings), '\n')
-			_, failed = w.Write(line)
+		if err := p.Sent(request); err != nil {
+			return Counts{}, err
 		}
 	}
 	buf := make([]byte, 4096)
-	for failed == nil {
+	for p.failed == nil {
 		n, err := r.Read(buf)
-		dec.Feed(buf[:n], time.Time{}, emit)
+		if failed := p.Feed(buf[:n], time.Time{}); failed != nil {
+			break
+		}
 		if err == io.EOF {
-			dec.End(emit)
-			return dec.Counts(), failed
+			return p.End()
 		}
 		if err != nil {
-			return dec.Counts(), err
+			return p.dec.Counts(), err
 		}
 	}
-	return dec.Counts(), failed
+	return p.dec.Counts(), p.failed
 }

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"time"
 
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,8 @@ type Error struct {
 	Text string // what is wrong
 	Do   string // what to do about it; may be ""
 	Err  error  // the cause; may be nil
+
+	Pause time.Duration // longest before it is opened again; 0: as usual
 }
 
 // Error tells all in one line.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package port is where the bytes of a device come from and go to: a UART, a TCP address or a simulator, opened by the
-// name that the configuration gives.
+// Package port is where the bytes of a device come from and go to: a UART, a TCP address, a program, a capture or a
+// simulator, opened by the name that the configuration gives.
 //
 // A port keeps no bytes of its own: what nobody reads waits in the kernel's buffer.
 package port
@@ -26,9 +26,10 @@ type Port interface {
 
 // Request says which port to open.
 type Request struct {
-	Name string      // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT or sim
+	Name string      // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT, exec:COMMAND, replay:FILE or sim
 	Mode Mode        // of a UART
 	Peer func() Peer // makes the far end of "sim"; nil: there is none
+	For  string      // the device or bus that opens it, by which Tap finds it
 }
 
 // openTimeout is how long opening a port may take: a driver in the kernel can hang for ever.
@@ -43,6 +44,8 @@ type System struct {
 	mu      sync.Mutex
 	hanging map[string]bool // paths of which an open has not come back
 	changed chan struct{}   // closed at the next event
+
+	taps taps
 }
 
 // New returns the machine's ports. root is put before the paths of sysfs and /proc, "" on a real system.
@@ -57,6 +60,15 @@ func (s *System) Open(ctx context.Context, r Request) (Port, error) {
 	if err := CheckName(r.Name); err != nil {
 		return nil, &Error{Code: Missing, Port: r.Name, Text: err.Error()}
 	}
+	p, err := s.openNamed(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.taps.wrap(r.For, p), nil
+}
+
+// openNamed opens what the name means.
+func (s *System) openNamed(ctx context.Context, r Request) (Port, error) {
 	if r.Name == Sim {
 		if r.Peer == nil {
 			return nil, &Error{Code: Missing, Port: r.Name, Text: "this driver has no simulator", Do: "name a real port"}
@@ -65,6 +77,12 @@ func (s *System) Open(ctx context.Context, r Request) (Port, error) {
 	}
 	if address, ok := strings.CutPrefix(r.Name, tcpScheme); ok {
 		return dialTCP(ctx, r.Name, address)
+	}
+	if command, ok := strings.CutPrefix(r.Name, execScheme); ok {
+		return s.start(r.Name, command, r.For)
+	}
+	if file, ok := strings.CutPrefix(r.Name, replayScheme); ok {
+		return replay(r.Name, file)
 	}
 	path := r.Name
 	if strings.HasPrefix(path, usbScheme) {

@@ -14,12 +14,14 @@ import (
 
 func newDevice(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "device",
-		Short:   "try a description of a device",
-		Example: `  edged device test my-sensor.toml`,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "device",
+		Short: "record a device, and try a description of one",
+		Example: `  edged device capture office office.capture
+  edged device test my-sensor.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(newDeviceCapture(g), &cobra.Command{
 		Use:   "test FILE",
 		Short: "check a description file and run its [[test]] blocks",
 		Long: "Reads a device description and runs its known answers. What is wrong is told as file:line:column; the exit code is then 1, " +

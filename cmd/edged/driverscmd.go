@@ -3,11 +3,9 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -155,80 +153,4 @@ func takes(kind string, values []string, lo, hi *float64, unit string) string {
 		return strings.TrimSpace(fmt.Sprintf("%v to %v %s", *lo, *hi, unit))
 	}
 	return kind
-}
-
-func newDecode(g *globals) *cobra.Command {
-	var isHex bool
-	var set []string
-	var request string
-	cmd := &cobra.Command{
-		Use:   "decode DRIVER [FILE]",
-		Short: "bytes of a device in, one JSON object of readings per frame out",
-		Example: `  edged decode pms5003 capture.bin
-  echo 'aa c0 d4 04 3a 0a a1 60 1d ab' | edged decode sds011 --hex
-  edged decode line --set 'format = "kv"' log.txt`,
-		Args: cobra.RangeArgs(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := g.driver(args[0])
-			if err != nil {
-				return err
-			}
-			path := ""
-			if len(args) == 2 {
-				path = args[1]
-			}
-			return g.decode(d, path, isHex, set, request)
-		},
-	}
-	cmd.Flags().BoolVar(&isHex, "hex", false, "the input is hexadecimal text")
-	cmd.Flags().StringArrayVar(&set, "set", nil, "an option of the device as TOML: 'key = value' (repeatable)")
-	cmd.Flags().StringVar(&request, "request", "", "hexadecimal bytes that were sent to the device before")
-	return cmd
-}
-
-func (g *globals) decode(d *devices.Driver, path string, isHex bool, set []string, request string) error {
-	options, err := config.ParseOptions(strings.Join(set, "\n"))
-	if err != nil {
-		return exitWith(exitUsage, fmt.Errorf("--set: %w", err))
-	}
-	var faults []string
-	d.Validate(options, func(key, problem string) { faults = append(faults, strings.TrimPrefix(key+": "+problem, ": ")) })
-	if len(faults) > 0 {
-		return exitWith(exitUsage, fmt.Errorf("--set: %s", strings.Join(faults, "\n")))
-	}
-	sent, err := unhex(request)
-	if err != nil {
-		return exitWith(exitUsage, fmt.Errorf("--request: %w", err))
-	}
-	f, err := g.openInput(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	in := io.Reader(f)
-	if isHex {
-		text, err := io.ReadAll(f)
-		if err != nil {
-			return fmt.Errorf("read the input: %w", err)
-		}
-		b, err := unhex(string(text))
-		if err != nil {
-			return fmt.Errorf("read the input as hexadecimal text: %w", err)
-		}
-		in = strings.NewReader(string(b))
-	}
-	n, err := devices.Decode(d, options, sent, in, g.out)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(g.err, "%d garbage bytes, %d bad frames\n", n.Garbage, n.Bad)
-	if n.Frames == 0 {
-		return exitWith(exitProblem, errQuiet)
-	}
-	return nil
-}
-
-// unhex reads hexadecimal digits with white space between bytes.
-func unhex(s string) ([]byte, error) {
-	return hex.DecodeString(strings.Join(strings.Fields(s), ""))
 }

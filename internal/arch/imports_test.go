@@ -35,7 +35,7 @@ func treeMap() map[string]entry {
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
 		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
 		"config": {
-			ours: []string{"bridge", "broker", "broker/listener", "console", "uplink", "uplink/dialect", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
+			ours: []string{"bridge", "bridge/port", "broker", "broker/listener", "console", "uplink", "uplink/dialect", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
 			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
 		},
 		"devices": {
@@ -62,8 +62,14 @@ func treeMap() map[string]entry {
 			why:  "a bridge is an MQTT client like any other: it sees the broker only through its connection",
 		},
 		"bridge/port": {
+			ours:  []string{"bridge/port/capture", "bridge/port/child"},
 			third: []string{"go.bug.st/serial", "periph.io/x/conn/v3", "periph.io/x/host/v3", sys},
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
+		},
+		"bridge/port/capture": {why: "what went over a port is text, whoever wrote and reads it"},
+		"bridge/port/child": {
+			third: []string{sys},
+			why:   "a program that is run knows nothing of the ports beside it",
 		},
 		"broker": {
 			ours:  []string{"broker/authority", "broker/journal", "broker/listener", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},

@@ -33,6 +33,7 @@ type control struct {
 	reload func(context.Context) (Reloaded, error)
 	dial   func(broker.Identity) (net.Conn, error)
 	doctor func(context.Context, func(uplink.Finding)) (*CloudDoctor, error)
+	tap    func(device string) (tapped, bool)
 	log    *slog.Logger
 }
 
@@ -68,6 +69,7 @@ func (c *control) run(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("GET /status", c.serveStatus)
 	mux.HandleFunc("POST /reload", c.serveReload)
 	mux.HandleFunc("POST /doctor/cloud", c.serveDoctor)
+	mux.HandleFunc("GET /tap", func(w http.ResponseWriter, r *http.Request) { c.serveTap(ctx, w, r) })
 	var piped sync.WaitGroup
 	mux.HandleFunc("POST /mqtt", func(w http.ResponseWriter, r *http.Request) {
 		piped.Add(1)

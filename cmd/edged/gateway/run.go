@@ -148,7 +148,7 @@ func (g *Gateway) startControl() *part {
 	if g.opts.Socket == "" {
 		return nil
 	}
-	c := &control{status: g.Status, reload: g.Reload, dial: g.broker.Dial, doctor: g.lookIntoCloud, log: g.log.With("part", "control")}
+	c := &control{status: g.Status, reload: g.Reload, dial: g.broker.Dial, doctor: g.lookIntoCloud, tap: g.tap, log: g.log.With("part", "control")}
 	l, err := c.listen(g.opts.Socket)
 	if err != nil {
 		g.log.Warn("there is no control socket: edged status, sub and pub will not find this gateway", "err", err)
