@@ -54,7 +54,8 @@ func TestCheck(t *testing.T) {
 			cfg := config()
 			c.set(&cfg)
 			var got []string
-			_, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw", Resolve: loopback}, uplink.Guest{ClientID: "check", Beside: true}, func(f uplink.Finding) {
+			as := uplink.Guest{ClientID: c.name, Beside: true} // two with the same one would take each other over
+			_, err := uplink.Check(t.Context(), cfg, uplink.Deps{Gateway: "gw", Resolve: loopback}, as, func(f uplink.Finding) {
 				if !f.OK {
 					f.Step = "!" + f.Step + " " + f.Code
 				}
