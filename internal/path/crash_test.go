@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// crashes lets the gateway die again and again under traffic, with the cloud linked or not.
-func crashes(t *testing.T, r *road, g *gateway, n *counter, outage bool, die func()) {
+// crashes lets the gateway die so many times under traffic, with the cloud linked or not.
+func crashes(t *testing.T, r *road, g *gateway, n *counter, times int, outage bool, die func()) {
 	t.Helper()
 	f := flow(t, g)
 	n.flows(t, 20*time.Second)
-	times := either(2, 12)
 	began := time.Now()
 	if outage {
 		r.unplug(t)
@@ -48,13 +47,23 @@ func crashes(t *testing.T, r *road, g *gateway, n *counter, outage bool, die fun
 
 func TestKill(t *testing.T) {
 	t.Parallel()
-	for name, outage := range map[string]bool{"online": false, "in an outage": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		more   string // of [uplink]
+		times  int
+		outage bool
+	}{
+		{"online", "", either(2, 12), false},
+		{"in an outage", "", either(2, 12), true},
+		{"online, MQTT 5", "version = \"5\"\n", either(1, 12), false},
+		{"in an outage, MQTT 5", "version = \"5\"\n", either(1, 12), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRoad(t)
 			n := watch(t, newCloud(t, r, ""))
-			g := newGateway(t, r, plain(""))
-			crashes(t, r, g, n, outage, func() { g.kill() })
+			g := newGateway(t, r, plain(c.more))
+			crashes(t, r, g, n, c.times, c.outage, func() { g.kill() })
 		})
 	}
 }
@@ -71,7 +80,7 @@ func TestPowerCut(t *testing.T) {
 				g.state = filepath.Join(g.dir, "state")
 				v := newVolume(t, fs, 320, g.state)
 				g.launch(t, plain(""))
-				crashes(t, r, g, n, outage, func() {
+				crashes(t, r, g, n, either(2, 12), outage, func() {
 					// The kernel may let an fdatasync succeed that the shutdown has overtaken, which no power cut does. So what is
 					// under way is let to end first.
 					g.signal(syscall.SIGSTOP)
