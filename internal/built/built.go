@@ -14,10 +14,26 @@ import (
 // dirVariable names the environment variable that tells the tests where Main built the programs.
 const dirVariable = "EDGED_BUILT_DIR"
 
-// Main builds edged as it is shipped, once for each set of build tags, where "" is none. Then it runs the tests and removes
-// what it built. It returns the exit code; what went wrong is said on standard error.
-func Main(run func() int, tags ...string) (code int) {
-	code, err := with(run, tags)
+// Program is one that the tests run.
+type Program struct {
+	Name   string
+	Flags  []string // of go build
+	In     string   // the folder of the module that Source is of; "": where the tests run
+	Source string   // its package
+}
+
+// Edged is the package of the program itself.
+const Edged = "edged/cmd/edged"
+
+// Tagged is edged as it is shipped, but for build tags; "" is none.
+func Tagged(tags string) Program {
+	return Program{Name: "edged" + tags, Flags: []string{"-tags", tags}, Source: Edged}
+}
+
+// Main builds the programs, then runs the tests and removes what it built. It returns the exit code; what went wrong is said
+// on standard error.
+func Main(run func() int, programs ...Program) (code int) {
+	code, err := with(run, programs)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -25,10 +41,22 @@ func Main(run func() int, tags ...string) (code int) {
 	return code
 }
 
-// Path is where Main built edged with these tags.
-func Path(tags string) string { return filepath.Join(os.Getenv(dirVariable), "edged"+tags) }
+// Path is where Main built the program of this name.
+func Path(name string) string { return filepath.Join(os.Getenv(dirVariable), name) }
 
-func with(run func() int, all []string) (code int, err error) {
+// Build builds one more program, whose file is file.
+func Build(file string, p Program) error {
+	args := append([]string{"build"}, p.Flags...)
+	cmd := exec.Command("go", append(args, "-o", file, p.Source)...)
+	cmd.Dir = p.In
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", p.Name, err, out)
+	}
+	return nil
+}
+
+func with(run func() int, programs []Program) (code int, err error) {
 	dir, err := os.MkdirTemp("", "edged-built")
 	if err != nil {
 		return 1, err
@@ -37,11 +65,9 @@ func with(run func() int, all []string) (code int, err error) {
 	if err := os.Setenv(dirVariable, dir); err != nil {
 		return 1, err
 	}
-	for _, tags := range all {
-		cmd := exec.Command("go", "build", "-tags", tags, "-o", Path(tags), "edged/cmd/edged")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("go build: %w\n%s", err, out)
+	for _, p := range programs {
+		if err := Build(Path(p.Name), p); err != nil {
+			return 1, err
 		}
 	}
 	return run(), nil

@@ -205,7 +205,7 @@ func TestConsoleWithoutItsPort(t *testing.T) {
 // Off loopback: HTTPS and one of the broker's users, who may read what is shown.
 func TestConsoleOnTheNetwork(t *testing.T) {
 	t.Parallel()
-	e := &edged{dir: t.TempDir(), bin: built.Path(""), port: freePort(t)}
+	e := &edged{dir: t.TempDir(), bin: built.Path("edged"), port: freePort(t)}
 	e.config = e.dir + "/edged.toml"
 	authority := listenertest.NewAuthority(t)
 	cert, key := authority.Issue("127.0.0.1")

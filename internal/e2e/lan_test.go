@@ -35,7 +35,7 @@ func TestOpenToTheNetwork(t *testing.T) {
 	listenertest.Write(t, dir, "plc.pem", cert)
 	listenertest.Write(t, dir, "plc.key", key)
 
-	e := &edged{dir: dir, bin: built.Path(""), config: path("edged.toml"), port: freePort(t)}
+	e := &edged{dir: dir, bin: built.Path("edged"), config: path("edged.toml"), port: freePort(t)}
 	text := fmt.Sprintf("[console]\nlisten = \"\"\n[broker]\nlisten = [\"tls://0.0.0.0:%d\"]\n[broker.tls]\ncert = %q\nkey = %q\nclient_ca = %q\n", e.port, path("cert.pem"), path("key.pem"), path("old.pem"))
 	if err := os.WriteFile(e.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

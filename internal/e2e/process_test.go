@@ -20,7 +20,9 @@ import (
 )
 
 // TestMain builds edged once as it is shipped, and once with faults that can be injected.
-func TestMain(m *testing.M) { os.Exit(built.Main(m.Run, "", "faultinject")) }
+func TestMain(m *testing.M) {
+	os.Exit(built.Main(m.Run, built.Tagged(""), built.Tagged("faultinject")))
+}
 
 // output collects what a process prints.
 type output struct {
@@ -139,7 +141,7 @@ func (g gateway) launch(t *testing.T) *edged {
 	if g.port == 0 {
 		g.port = freePort(t)
 	}
-	e := &edged{dir: g.dir, bin: built.Path(g.tags), port: g.port, tags: g.tags}
+	e := &edged{dir: g.dir, bin: built.Path("edged" + g.tags), port: g.port, tags: g.tags}
 	e.config = filepath.Join(g.dir, "edged.toml")
 	e.write(t, g.config)
 	e.exec(t)

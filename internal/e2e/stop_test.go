@@ -58,7 +58,7 @@ func TestWhatStopsAStart(t *testing.T) {
 			if state == "" {
 				state = filepath.Join(dir, "state")
 			}
-			p := start(t, exec.Command(built.Path(""), "run", "--config", file, "--state", state))
+			p := start(t, exec.Command(built.Path("edged"), "run", "--config", file, "--state", state))
 			if exit := p.wait(t, 10*time.Second); exit != c.exit {
 				t.Errorf("exit %d, want %d", exit, c.exit)
 			}

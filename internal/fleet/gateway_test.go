@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/internal/built"
 	"edged/mqtt"
 )
 
@@ -52,7 +53,7 @@ func newGateway(t *testing.T, c *cluster) *gateway {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.process = start(t, exec.Command(program("edged"), "run", "--config", config, "--state", g.state))
+	g.process = start(t, exec.Command(built.Path("edged"), "run", "--config", config, "--state", g.state))
 	eventually(t, 30*time.Second, "the gateway is linked", func() bool { return g.server(t) != "" })
 	return g
 }
@@ -60,7 +61,7 @@ func newGateway(t *testing.T, c *cluster) *gateway {
 // server returns the address of the server that serves the gateway; "": none does.
 func (g *gateway) server(t *testing.T) string {
 	t.Helper()
-	out, _ := exec.Command(program("edged"), "status", "--json", "--state", g.state).Output() // exit 1 says only that there is a problem
+	out, _ := exec.Command(built.Path("edged"), "status", "--json", "--state", g.state).Output() // exit 1 says only that there is a problem
 	var s struct {
 		Cloud struct{ State, Server string }
 	}

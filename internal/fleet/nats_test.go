@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/internal/built"
 	"edged/mqtt"
 )
 
@@ -20,7 +21,7 @@ func natsCluster(t *testing.T) *cluster {
 	c := &cluster{mqtt: p[:3]}
 	routes := strings.Trim(strings.ReplaceAll(fmt.Sprint(p[3:6]), " ", ","), "[]")
 	for i := range 3 {
-		c.nodes = append(c.nodes, start(t, exec.Command(program("node"), "-name", fmt.Sprint("n", i), "-dir", t.TempDir(),
+		c.nodes = append(c.nodes, start(t, exec.Command(built.Path("node"), "-name", fmt.Sprint("n", i), "-dir", t.TempDir(),
 			"-mqtt", fmt.Sprint(p[i]), "-cluster", fmt.Sprint(p[3+i]), "-client", fmt.Sprint(p[6+i]), "-routes", routes)))
 	}
 	// The first session makes the streams, which waits until the servers have chosen a leader.

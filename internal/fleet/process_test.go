@@ -6,7 +6,6 @@ package fleet_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,11 +17,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edged/internal/built"
 )
 
 const (
-	// dirVariable names the environment variable that tells the tests where TestMain built the programs.
-	dirVariable = "EDGED_FLEET_DIR"
 	// fullVariable names the one that asks for the whole campaign: RabbitMQ too, and up to 1,000 gateways.
 	fullVariable = "EDGED_FLEET_FULL"
 )
@@ -31,35 +30,10 @@ func full() bool { return os.Getenv(fullVariable) != "" }
 
 // TestMain builds edged and the server of the cluster.
 func TestMain(m *testing.M) {
-	code, err := withPrograms(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(built.Main(m.Run,
+		built.Program{Name: "edged", In: "../..", Source: built.Edged},
+		built.Program{Name: "node", Source: "./node"}))
 }
-
-func withPrograms(run func() int) (code int, err error) {
-	dir, err := os.MkdirTemp("", "edged-fleet")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Setenv(dirVariable, dir); err != nil {
-		return 1, err
-	}
-	for _, p := range []struct{ name, module, source string }{{"edged", "../..", "./cmd/edged"}, {"node", ".", "./node"}} {
-		cmd := exec.Command("go", "build", "-o", program(p.name), p.source)
-		cmd.Dir = p.module
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("go build %s: %w\n%s", p.name, err, out)
-		}
-	}
-	return run(), nil
-}
-
-func program(name string) string { return filepath.Join(os.Getenv(dirVariable), name) }
 
 // process is a child that is killed at the end of the test.
 type process struct {

@@ -21,7 +21,7 @@ import (
 )
 
 // TestMain builds edged as it is shipped.
-func TestMain(m *testing.M) { os.Exit(built.Main(m.Run, "")) }
+func TestMain(m *testing.M) { os.Exit(built.Main(m.Run, built.Tagged(""))) }
 
 // target is a running gateway that is attacked.
 type target struct {
@@ -71,7 +71,7 @@ func start(t *testing.T, limits string, descriptors uint64) *target {
 		t.Fatal(err)
 	}
 	defer func() { closed(t, notify.Close()) }()
-	bin := built.Path("")
+	bin := built.Path("edged")
 	cmd := exec.Command(bin, "run", "--config", config, "--state", filepath.Join(dir, "state"))
 	if descriptors > 0 {
 		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d; exec \"$@\"", descriptors), "sh",

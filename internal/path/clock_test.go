@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"edged/broker/listener/listenertest"
+	"edged/internal/built"
 )
 
 // shiftVariable names the environment variable of a file whose eight bytes are added to the wall clock, in seconds.
@@ -75,8 +76,8 @@ func shiftedProgram(t *testing.T) string {
 	write(t, changed, before+"func Now() Time {\n\t"+reading+"\tsec += clockShift()\n"+now+shifting)
 	write(t, overlay, string(replace))
 	bin := filepath.Join(dir, "edged")
-	if out, err := build(bin, "-overlay", overlay); err != nil {
-		t.Fatalf("build edged with a shifted clock: %v\n%s", err, out)
+	if err := built.Build(bin, stamped("edged with a shifted clock", "-overlay", overlay)); err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }

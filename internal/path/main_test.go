@@ -3,12 +3,9 @@
 package path
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,11 +13,11 @@ import (
 	_ "edged/broker"
 	_ "edged/config"
 	_ "edged/uplink"
+
+	"edged/internal/built"
 )
 
 const (
-	// dirVariable names the environment variable that tells the tests where TestMain built the program.
-	dirVariable = "EDGED_PATH_DIR"
 	// fullVariable names the one that asks for the whole campaign: each fault as long as it is promised for.
 	fullVariable = "EDGED_PATH_FULL"
 	// together is how many rows run at once. They wait most of the time, so it has little to do with processors.
@@ -51,35 +48,14 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", together); err != nil {
 		panic(err)
 	}
-	code, err := withProgram(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(built.Main(m.Run, stamped("edged")))
 }
 
-func withProgram(run func() int) (code int, err error) {
-	dir, err := os.MkdirTemp("", "edged-path")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Setenv(dirVariable, dir); err != nil {
-		return 1, err
-	}
-	if out, err := build(program()); err != nil {
-		return 1, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return run(), nil
-}
-
-func build(file string, flags ...string) ([]byte, error) {
-	args := append([]string{"build", "-ldflags", fmt.Sprintf("-X main.buildTime=%d", time.Now().Unix()), "-o", file}, flags...)
-	cmd := exec.Command("go", append(args, "edged/cmd/edged")...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return cmd.CombinedOutput()
+// stamped is edged with the time at which it was built, as it is shipped.
+func stamped(name string, flags ...string) built.Program {
+	stamp := fmt.Sprintf("-X main.buildTime=%d", time.Now().Unix())
+	return built.Program{Name: name, Flags: append([]string{"-ldflags", stamp}, flags...), Source: built.Edged}
 }
 
 // program is the path of edged.
-func program() string { return filepath.Join(os.Getenv(dirVariable), "edged") }
+func program() string { return built.Path("edged") }
