@@ -5,6 +5,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,19 +42,17 @@ type Bridge struct {
 
 // New makes the bridge of a device. An error is one of configuration; a port that is not there is none.
 func New(cfg Config, drv *devices.Driver, deps Deps) (*Bridge, error) {
-	serial := cfg.Serial
-	if serial == "" {
-		serial = drv.Serial
+	drv = drv.For(cfg.Options)
+	var mode port.Mode
+	var err error
+	place := cfg.Port
+	if drv.Sensor != nil {
+		place, err = sensorPlace(cfg, drv)
+	} else {
+		mode, err = serialMode(cfg, drv)
 	}
-	mode, err := port.ParseSerial(serial)
 	if err != nil {
-		return nil, fmt.Errorf("device %s: serial: %w", cfg.Name, err)
-	}
-	if err := port.CheckName(cfg.Port); err != nil {
-		return nil, fmt.Errorf("device %s: port: %w", cfg.Name, err)
-	}
-	if _, err := drv.New(cfg.Options); err != nil {
-		return nil, fmt.Errorf("device %s: driver %s: %w", cfg.Name, drv.Name, err)
+		return nil, fmt.Errorf("device %s: %w", cfg.Name, err)
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -65,8 +64,23 @@ func New(cfg Config, drv *devices.Driver, deps Deps) (*Bridge, error) {
 		inject: injected(cfg), learned: map[string]devices.Kind{},
 	}
 	b.out = newOutbox(func() int { return max(unacked-b.session.Unacknowledged(), unacked-inFlight) })
-	b.presence = newPresence(Status{Name: cfg.Name, Driver: cfg.Driver, Port: cfg.Port}, b.topics, b.out, deps)
+	b.presence = newPresence(Status{Name: cfg.Name, Driver: cfg.Driver, Port: place}, b.topics, b.out, deps)
 	return b, nil
+}
+
+// serialMode checks the keys of a device whose bytes come through a port.
+func serialMode(cfg Config, drv *devices.Driver) (port.Mode, error) {
+	mode, err := port.ParseSerial(cmp.Or(cfg.Serial, drv.Serial))
+	if err != nil {
+		return mode, fmt.Errorf("serial: %w", err)
+	}
+	if err := port.CheckName(cfg.Port); err != nil {
+		return mode, fmt.Errorf("port: %w", err)
+	}
+	if _, err := drv.New(cfg.Options); err != nil {
+		return mode, fmt.Errorf("driver %s: %w", drv.Name, err)
+	}
+	return mode, nil
 }
 
 // Name returns the device's id.
@@ -106,7 +120,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	teller.Go(func() { b.presence.run(telling) })
 
 	line := &line{b: b, seq: seq, pipeline: newPipeline(b.cfg)}
-	err := contain(func() error { return line.run(ctx) })
+	carry := line.run
+	if b.drv.Sensor != nil {
+		carry = (&sensing{line: line}).run
+	}
+	err := contain(func() error { return carry(ctx) })
 	if p := new(PanicError); errors.As(err, &p) {
 		b.presence.fail(p.Error())
 		kill()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edged/bridge/port"
+	"edged/devices"
 )
 
 // Dialer opens a connection to the broker for the client of that ClientId.
@@ -29,11 +30,13 @@ type Clock interface {
 
 // Deps is what a bridge needs from outside.
 type Deps struct {
-	Gateway string    // the gateway's id
-	Dial    Dialer    // to the broker
-	Ports   Ports     // of this machine
-	Seq     *SeqStore // nil: seq begins at 1 and is forgotten
-	Clock   Clock     // nil: always believed
+	Gateway string          // the gateway's id
+	Dial    Dialer          // to the broker
+	Ports   Ports           // of this machine
+	Machine devices.Machine // what sensors that are on no port may use; its Store, Now and Wait are the bridge's
+	Keep    *KeepStore      // where sensors keep what must survive; nil: they forget it
+	Seq     *SeqStore       // nil: seq begins at 1 and is forgotten
+	Clock   Clock           // nil: always believed
 	Log     *slog.Logger
 	Seed    uint64 // of the simulator behind the port "sim"
 

@@ -244,8 +244,10 @@ func TestDiscovery(t *testing.T) {
 		"2m":          {Unit: "m"},
 		"raw":         {Skip: true},
 	}
+	machine := sensor("system", nil)
+	machine.Port = ""
 	for name, c := range map[string]bridge.Config{
-		"pms5003": sensor("pms5003", nil), "sds011": sensor("sds011", nil), "line": scaled,
+		"pms5003": sensor("pms5003", nil), "sds011": sensor("sds011", nil), "line": scaled, "system": machine,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package bridge
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -91,7 +92,7 @@ type shown struct {
 	devices.Info
 	kind      devices.Kind // None: not seen yet
 	precision *int
-	driven    bool // the driver's table has it: it is in every message
+	driven    bool // it is in every message
 }
 
 // known lists the readings of the device as far as they are known: those of the driver's table, those that the
@@ -107,7 +108,7 @@ func (b *Bridge) known() []shown {
 			return
 		}
 		index[i.Name] = true
-		s := shown{Info: i, kind: b.learned[i.Name], precision: r.Precision, driven: driven}
+		s := shown{Info: i, kind: cmp.Or(b.learned[i.Name], i.Kind), precision: r.Precision, driven: driven}
 		s.Name = dataName(i.Name, r)
 		if r.Unit != "" {
 			s.Unit = r.Unit
@@ -127,7 +128,7 @@ func (b *Bridge) known() []shown {
 		all = append(all, s)
 	}
 	for _, i := range b.drv.ReadingsFor(b.cfg.Options) {
-		add(i, b.drv.Readings != nil)
+		add(i, b.drv.Readings != nil && !i.Optional)
 	}
 	for _, name := range sortedKeys(b.cfg.Readings) {
 		if b.drv.Readings == nil {

@@ -238,38 +238,7 @@ func (w *wire) sample(s devices.Sample) {
 		w.answered(s.Answer, s.Readings, s.At)
 		return
 	}
-	rs, dropped := w.pipeline.transform(s.Readings)
-	if dropped > 0 {
-		w.b.presence.outOfRange(dropped)
-	}
-	if w.b.learn(rs) && w.b.deps.Changed != nil {
-		w.b.deps.Changed(w.b.cfg.Name)
-	}
-	pass := w.pipeline.pass(rs, s.At)
-	if !pass {
-		w.pipeline.rename(rs)
-	}
-	w.b.presence.show(rs)
-	if pass {
-		w.publish(s.At, rs)
-	}
-	w.answered("", rs, s.At)
-}
-
-// publish makes a message of data.
-func (w *wire) publish(at time.Time, rs []devices.Reading) {
-	n, skipped := w.seq.Next()
-	for _, r := range skipped {
-		w.b.out.push(item{event: Event{
-			Time: time.Now(), Code: SeqSkipped, Level: "warning", Device: w.b.cfg.Name,
-			Text: fmt.Sprintf("seq skipped after a crash: %d to %d", r.First, r.Last), First: r.First, Last: r.Last,
-		}})
-	}
-	m := item{data: true}
-	m.Topic, m.QoS, m.Retain = w.b.topics.of("data"), 1, w.b.cfg.Retain
-	m.Payload = appendData(nil, at, n, rs, w.b.uptime(at))
-	w.b.out.push(m)
-	w.b.presence.published()
+	w.answered("", w.measured(s), s.At)
 }
 
 // next returns when the owner has to look again.

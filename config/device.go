@@ -81,21 +81,27 @@ func (v value) devices(to *[]bridge.Config) {
 
 // portOnce reports a port that an earlier device uses.
 func (v value) portOnce(c bridge.Config, ports map[string]*node) {
-	name := c.Port
+	if c.Disabled {
+		return
+	}
+	named, key := v.placeOf(c)
+	name, n := named, v.node.kids[key]
+	if n == nil { // the driver's default
+		key, n = "driver", v.node.kids["driver"]
+	}
 	if strings.HasPrefix(name, "/") {
 		name = path.Clean(name)
 	}
-	if c.Disabled || name == "" || port.Shared(name) {
+	if name == "" || port.Shared(name) {
 		return
 	}
-	n := v.node.kids["port"]
 	first, ok := ports[strings.ToLower(name)]
 	if !ok {
 		ports[strings.ToLower(name)] = n
 		return
 	}
 	line, column := first.src.position(first.value.from)
-	v.report(n, n.value, PortTwice, join(v.key, "port"),
-		fmt.Sprintf("%q is already the port of another device, %s:%d:%d", c.Port, first.src.name, line, column),
+	v.report(n, n.value, PortTwice, join(v.key, key),
+		fmt.Sprintf("%q is already the port of another device, %s:%d:%d", named, first.src.name, line, column),
 		"give each its own port, or set disabled = true on one")
 }

@@ -15,6 +15,9 @@ func (v value) device(name string) bridge.Config {
 	c := bridge.Defaults()
 	c.Name = name
 	drv := v.driver()
+	if drv != nil && drv.Sensor != nil {
+		return v.sensor(c, drv)
+	}
 	fields := deviceFields(&c, nil)
 	if drv != nil {
 		c.Options = v.options(drv, fields)

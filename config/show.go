@@ -112,7 +112,7 @@ func showDevice(d bridge.Config) table {
 	for key, value := range d.Options {
 		t[key] = value
 	}
-	t["driver"], t["port"], t["keepalive"], t["retain"], t["disabled"] = d.Driver, d.Port, FormatDuration(d.KeepAlive), d.Retain, d.Disabled
+	t["driver"], t["keepalive"], t["retain"], t["disabled"] = d.Driver, FormatDuration(d.KeepAlive), d.Retain, d.Disabled
 	t["publish"] = "always"
 	switch {
 	case d.Publish.Heartbeat > 0:
@@ -120,6 +120,7 @@ func showDevice(d bridge.Config) table {
 	case d.Publish.OnChange:
 		t["publish"] = "on-change"
 	}
+	t.put("port", d.Port, d.Port == "")
 	t.put("serial", d.Serial, d.Serial == "")
 	t.put("every", FormatDuration(d.Every), d.Every == 0)
 	t.put("stale_after", FormatDuration(d.StaleAfter), d.StaleAfter == 0)

@@ -21,6 +21,9 @@ type Printer struct {
 
 // NewPrinter makes a printer of a device's frames.
 func NewPrinter(d *Driver, o Options, w io.Writer) (*Printer, error) {
+	if d.New == nil {
+		return nil, fmt.Errorf("a device of driver %s sends no bytes that could be decoded", d.Name)
+	}
 	dec, err := d.New(o)
 	if err != nil {
 		return nil, err

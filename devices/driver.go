@@ -26,12 +26,29 @@ type Driver struct {
 	Options  []OptionInfo
 
 	// New makes a decoder. It may also be a Commander, an Asker, a Hearer. Errors are Faults where they concern an option.
+	// It is nil for a Sensor that gives values rather than bytes.
 	New func(Options) (Decoder, error)
-	// Simulate makes the device's side of the wire; the same seed gives the same values.
+	// Simulate makes the device's side of the wire; the same seed gives the same values. It is nil for a Sensor.
 	Simulate func(o Options, seed uint64) (Simulator, error)
+	// Sensor is how a device is opened that sends no bytes to a port; nil: there is a port.
+	Sensor *Opening
 	// Expects tells, where Readings is nil, which readings these options name; nil where they don't say. It is nil when
 	// options never name readings.
 	Expects func(Options) []Info
+	// Takes tells, where Commands depend on the options, which these options leave; nil: all of Commands.
+	Takes func(Options) []CommandInfo
+}
+
+// Opening is how a Sensor comes about.
+type Opening struct {
+	// Open opens the device. Errors are Faults where they concern an option, and a Trouble where they concern the device.
+	Open func(o Options, m Machine) (Sensor, error)
+	// Check finds what is wrong with options that are right each for itself; nil: nothing can be.
+	Check func(o Options) error
+	// Pretend puts such a device on a machine, for the port "sim"; the same seed gives the same values.
+	Pretend func(o Options, seed uint64, m Machine) Machine
+	// Place names what the device is on, such as "i2c-1:0x76"; no two devices can be at one place, but at "".
+	Place func(o Options) string
 }
 
 // Info describes one reading, as in `meta`.
@@ -43,6 +60,7 @@ type Info struct {
 	Min   *float64 // what the sensor can give; nil: unknown
 	Max   *float64
 	Text  string // one line for people
+	Kind  Kind   // of its values; None: it shows as they come
 
 	Optional bool // not every device has it, or not every sample
 }
@@ -88,6 +106,16 @@ func (d *Driver) ReadingsFor(o Options) []Info {
 		return d.Expects(o)
 	}
 	return d.Readings
+}
+
+// For gives the driver as it is for a device with these options.
+func (d *Driver) For(o Options) *Driver {
+	if d.Takes == nil {
+		return d
+	}
+	of := *d
+	of.Commands = d.Takes(o)
+	return &of
 }
 
 // Command finds a command by its name.

@@ -52,7 +52,7 @@ func (f Faults) OrNil() error {
 func (d *Driver) Validate(o Options, report func(key, problem string)) {
 	faults := d.check(o)
 	if len(faults) == 0 {
-		if _, err := d.New(o); err != nil {
+		if err := d.together(o); err != nil {
 			var ok bool
 			if faults, ok = err.(Faults); !ok {
 				faults.Add("", "%v", err)
@@ -62,6 +62,18 @@ func (d *Driver) Validate(o Options, report func(key, problem string)) {
 	for _, f := range faults {
 		report(f.Key, f.Problem)
 	}
+}
+
+// together says what is wrong with options that are right each for itself.
+func (d *Driver) together(o Options) error {
+	switch {
+	case d.Sensor != nil && d.Sensor.Check != nil:
+		return d.Sensor.Check(o)
+	case d.New == nil:
+		return nil
+	}
+	_, err := d.New(o)
+	return err
 }
 
 // check looks at each option alone.

@@ -12,13 +12,13 @@ import (
 
 // OptionsOf gives the options of a driver that is written in Go, from the tags of the struct's fields: toml (the key),
 // text (one line for people), default, values (of an enum, with blanks between), min and max (of a number), hex (the
-// number of bytes). Fields are string, bool, int or float64. A mistake in the tags is a defect of the program.
+// number of bytes), required. Fields are string, bool, int or float64. A mistake in the tags is a defect of the program.
 func OptionsOf(of any) []OptionInfo {
 	var all []OptionInfo
 	t := reflect.TypeOf(of)
 	for i := range t.NumField() {
 		f := t.Field(i)
-		o := OptionInfo{Name: f.Tag.Get("toml"), Text: f.Tag.Get("text"), Default: f.Tag.Get("default"), Kind: KindText}
+		o := OptionInfo{Name: f.Tag.Get("toml"), Text: f.Tag.Get("text"), Default: f.Tag.Get("default"), Kind: KindText, Required: f.Tag.Get("required") != ""}
 		switch f.Type.Kind() {
 		case reflect.Bool:
 			o.Kind = KindBool

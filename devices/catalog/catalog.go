@@ -13,6 +13,7 @@ import (
 	"edged/devices/mbus"
 	"edged/devices/meter"
 	"edged/devices/nmea"
+	"edged/devices/system"
 	"edged/devices/vedirect"
 )
 
@@ -23,6 +24,7 @@ var files embed.FS
 func written() []*devices.Driver {
 	return []*devices.Driver{
 		daly(), line.Driver(), mbus.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
+		system.Driver(),
 	}
 }
 

@@ -72,7 +72,11 @@ func speaks(d *devices.Driver) string {
 }
 
 func section(b *strings.Builder, d *devices.Driver) {
-	fmt.Fprintf(b, "\n### %s\n%s, `serial = %q`.", d.Name, d.Title, d.Serial)
+	fmt.Fprintf(b, "\n### %s\n%s", d.Name, d.Title)
+	if d.Serial != "" {
+		fmt.Fprintf(b, ", `serial = %q`", d.Serial)
+	}
+	b.WriteString(".")
 	if d.Notes != "" {
 		b.WriteString(" " + d.Notes)
 	}

@@ -224,7 +224,8 @@ func TestKnownAnswers(t *testing.T) {
 		}
 	}
 	for _, driver := range catalog.Names() {
-		if _, described := catalog.Description(driver); tried[driver] == 0 && !described && driver != "line" {
+		d, _ := catalog.Get(driver)
+		if _, described := catalog.Description(driver); tried[driver] == 0 && !described && driver != "line" && d.New != nil {
 			t.Errorf("no known answer of %s was tried", driver)
 		}
 	}

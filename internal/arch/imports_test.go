@@ -50,10 +50,12 @@ func treeMap() map[string]entry {
 		"devices/mbus":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/meter":    {ours: []string{"devices", "devices/checksum", "devices/stream"}, why: driverWhy},
 		"devices/nmea":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
+		"devices/system":   {ours: []string{"devices"}, why: driverWhy},
 		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
 			ours: []string{
-				"devices", "devices/frame", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/vedirect",
+				"devices", "devices/frame", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/system",
+				"devices/vedirect",
 			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},
@@ -63,13 +65,17 @@ func treeMap() map[string]entry {
 		},
 		"bridge/port": {
 			ours:  []string{"bridge/port/capture", "bridge/port/child"},
-			third: []string{"go.bug.st/serial", "periph.io/x/conn/v3", "periph.io/x/host/v3", sys},
+			third: []string{"go.bug.st/serial", sys},
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
 		},
 		"bridge/port/capture": {why: "what went over a port is text, whoever wrote and reads it"},
 		"bridge/port/child": {
 			third: []string{sys},
 			why:   "a program that is run knows nothing of the ports beside it",
+		},
+		"bridge/hardware": {
+			ours: []string{"devices"}, third: []string{"periph.io/x/host/v3/sysfs", sys},
+			why: "buses, lines and files stay behind what a driver asks of its machine, and do not know the driver",
 		},
 		"broker": {
 			ours:  []string{"broker/authority", "broker/journal", "broker/listener", "broker/session", "broker/router", "broker/retained", "broker/statistics", "mqtt/wire"},
@@ -234,7 +240,7 @@ func triedThird() []sample {
 			"uplink/u.go": "package uplink\nimport _ \"example.com/backoff\"",
 		}, []string{"example.com/backoff"}},
 		{"allowed", map[string]string{
-			"bridge/port/p.go":   "package port\nimport _ \"golang.org/x/sys/unix\"\nimport _ \"periph.io/x/host/v3/sysfs\"",
+			"bridge/port/p.go":   "package port\nimport _ \"golang.org/x/sys/unix\"\nimport _ \"go.bug.st/serial\"",
 			"bridge/pty_test.go": "package bridge\nimport _ \"golang.org/x/sys/unix\"\nimport _ \"net/http\"",
 		}, nil},
 	}

@@ -33,7 +33,7 @@ func (g *Gateway) newMember(c bridge.Config, drivers *catalog.Set) (*member, err
 	}
 	g.seed++
 	b, err := bridge.New(c, drv, bridge.Deps{
-		Gateway: g.id, Dial: g.dial, Ports: g.ports, Seq: g.seq, Clock: g.clock, Log: g.log, Seed: g.seed,
+		Gateway: g.id, Dial: g.dial, Ports: g.ports, Machine: g.sensors, Seq: g.seq, Keep: g.keep, Clock: g.clock, Log: g.log, Seed: g.seed,
 		Event: g.own.Event, Changed: g.own.Announce,
 	})
 	if err != nil {

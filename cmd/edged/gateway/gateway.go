@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/bridge/hardware"
 	"edged/bridge/port"
 	"edged/broker"
 	"edged/broker/journal"
 	"edged/config"
+	"edged/devices"
 )
 
 // Options is what a gateway is started with.
@@ -49,8 +51,10 @@ type Gateway struct {
 	own     *bridge.Gateway
 	ports   *port.System
 	seq     *bridge.SeqStore
-	seed    uint64 // of the newest bridge
-	watch   *part  // hears of plugging, once there is a device
+	keep    *bridge.KeepStore
+	sensors devices.Machine // what sensors that are on no port may use
+	seed    uint64          // of the newest bridge
+	watch   *part           // hears of plugging, once there is a device
 	machine machine
 	gaps    *gaps
 	alive   time.Time // of an earlier run, see newest
@@ -111,6 +115,10 @@ func (g *Gateway) makeDevices() error {
 		g.log.Warn("sequence numbers are not kept", "err", err)
 	}
 	g.seq = seq
+	if g.keep, err = bridge.OpenKeep(filepath.Join(g.opts.State, "keep"), g.log); err != nil {
+		g.log.Warn("what sensors must not forget is not kept", "err", err)
+	}
+	g.sensors = hardware.Machine("/", g.opts.State)
 	g.ports = port.New("", g.log.With("part", "port"))
 	for _, c := range g.cfg.Devices {
 		m, err := g.newMember(c, g.cfg.Drivers)
