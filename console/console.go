@@ -29,6 +29,8 @@ type Deps struct {
 	Status  func() any             // the document of /api/status
 	Unready func() []string        // why the gateway is not ready; empty: it is
 	Figures func() metrics.Figures // for /metrics
+	// Doctor goes the way to the cloud and returns the document of /api/doctor/cloud; nil: there is no cloud.
+	Doctor func(ctx context.Context) (any, error)
 	// Login tells who has this name and password. It may take seconds, and ends with ctx. The error wraps ErrLogin,
 	// ErrRights or ErrBusy.
 	Login       func(ctx context.Context, address, user string, password []byte) error
@@ -60,12 +62,15 @@ const (
 
 // Console is the HTTP side of a gateway.
 type Console struct {
-	cfg     Config
-	deps    Deps
-	log     *slog.Logger
-	handler http.Handler
-	retry   time.Duration  // to open an address that can't be opened
-	answers sync.WaitGroup // requests that are being answered
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	handler  http.Handler
+	retry    time.Duration  // to open an address that can't be opened
+	answerIn time.Duration  // that a request and its answer may take
+	answers  sync.WaitGroup // requests that are being answered
+
+	doctoring sync.Mutex // one request at a time
 
 	mu      sync.Mutex
 	address net.Addr // that is listened on
@@ -74,7 +79,7 @@ type Console struct {
 
 // New makes the console of a configuration that is valid and has an address; [Console.Run] opens it.
 func New(cfg Config, deps Deps) *Console {
-	c := &Console{cfg: cfg, deps: deps, log: deps.Log, retry: retryEvery}
+	c := &Console{cfg: cfg, deps: deps, log: deps.Log, retry: retryEvery, answerIn: answerTime}
 	c.handler = c.guard(c.pages())
 	return c
 }
@@ -188,7 +193,7 @@ func (c *Console) URL() string {
 func (c *Console) serve(ctx context.Context, l net.Listener, certificate *tls.Certificate) error {
 	s := &http.Server{
 		Handler:           c.handler,
-		ReadHeaderTimeout: headerTime, ReadTimeout: answerTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+		ReadHeaderTimeout: headerTime, ReadTimeout: c.answerIn, WriteTimeout: c.answerIn, IdleTimeout: idleTime,
 		MaxHeaderBytes: mostHeader,
 		ErrorLog:       slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 		Protocols:      new(http.Protocols),

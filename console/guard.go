@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func (c *Console) guard(pages http.Handler) http.Handler {
 				h.Set("WWW-Authenticate", `Basic realm="edged", charset="UTF-8"`)
 			}
 			if code == http.StatusMethodNotAllowed {
-				h.Set("Allow", "GET, HEAD")
+				h.Set("Allow", strings.Join(methods(r.URL.Path), ", "))
 			}
 			c.refuse(w, code, why)
 		}
@@ -51,13 +52,24 @@ func (c *Console) judge(r *http.Request) (code int, why string) {
 	if origin := r.Header.Values("Origin"); len(origin) > 0 && !sameOrigin(origin, host) {
 		return http.StatusForbidden, "pages of other sites may not ask here"
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return http.StatusMethodNotAllowed, "only GET and HEAD are answered"
+	if allowed := methods(r.URL.Path); !slices.Contains(allowed, r.Method) {
+		return http.StatusMethodNotAllowed, "only " + strings.Join(allowed, " and ") + " is answered here"
+	}
+	if !safe(r) {
+		return http.StatusForbidden, "pages of other sites may not ask here"
 	}
 	if !c.cfg.Local() {
 		return c.login(r)
 	}
 	return http.StatusOK, ""
+}
+
+// methods are those by which a path may be asked.
+func methods(path string) []string {
+	if path == doctorPath {
+		return []string{http.MethodPost}
+	}
+	return []string{http.MethodGet, http.MethodHead}
 }
 
 // contain keeps a panic to the one request that met it.

@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ type gateway struct {
 	unready  []string
 	status   func() any
 	troubles chan Trouble
+	doctor   func(context.Context) (any, error)
 }
 
 func (g *gateway) deps() Deps {
@@ -26,8 +28,12 @@ func (g *gateway) deps() Deps {
 	if g.status == nil {
 		g.status = func() any { return map[string]any{"schema": 1, "ok": true} }
 	}
+	if g.doctor == nil {
+		g.doctor = func(context.Context) (any, error) { return map[string]any{"ok": true, "steps": []int{}}, nil }
+	}
 	return Deps{
-		Log: slog.New(slog.DiscardHandler), Status: g.status, Unready: func() []string { return g.unready },
+		Doctor: g.doctor,
+		Log:    slog.New(slog.DiscardHandler), Status: g.status, Unready: func() []string { return g.unready },
 		Figures: func() metrics.Figures { return metrics.Figures{Gateway: "hall-3"} },
 		Login: func(_ context.Context, _, user string, password []byte) error {
 			switch {
@@ -115,6 +121,63 @@ func TestWhoIsAnswered(t *testing.T) {
 	}
 }
 
+// What acts is asked by POST, and not by a page of another site, whichever way its browser says so.
+func TestWhoMayHaveTheCloudLookedInto(t *testing.T) {
+	with := func(headers ...string) func(*http.Request) {
+		return func(r *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				r.Header.Set(headers[i], headers[i+1])
+			}
+		}
+	}
+	for _, c := range []struct {
+		name, listen, method string
+		change               func(*http.Request)
+		code                 int
+	}{
+		{"a program", local, "POST", with(), 200},
+		{"a page of ours", local, "POST", with("Origin", "http://127.0.0.1:8080", "Sec-Fetch-Site", "same-origin"), 200},
+		{"a page of ours in an old browser", local, "POST", with("Origin", "http://127.0.0.1:8080"), 200},
+		{"GET", local, "GET", with(), 405},
+		{"HEAD", local, "HEAD", with(), 405},
+		{"a page of another site", local, "POST", with("Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), 403},
+		{"a page of another site in an old browser", local, "POST", with("Origin", "https://evil.example"), 403},
+		{"a page of another site that hides itself", local, "POST", with("Sec-Fetch-Site", "cross-site"), 403},
+		{"a page of another port of this machine", local, "POST", with("Origin", "http://127.0.0.1:3000", "Sec-Fetch-Site", "same-site"), 403},
+		{"the same in an old browser", local, "POST", with("Origin", "http://127.0.0.1:3000"), 403},
+		{"nobody in particular off loopback", open, "POST", with(), 401},
+		{"a user", open, "POST", func(r *http.Request) { r.SetBasicAuth("anna", "right") }, 200},
+		{"a user with too few rights", open, "POST", func(r *http.Request) { r.SetBasicAuth("narrow", "right") }, 403},
+		{"the browser of a user, for another site", open, "POST", func(r *http.Request) {
+			r.SetBasicAuth("anna", "right")
+			r.Header.Set("Origin", "https://evil.example")
+		}, 403},
+	} {
+		looked := false
+		g := &gateway{doctor: func(context.Context) (any, error) { looked = true; return map[string]bool{"ok": true}, nil }}
+		w := ask(t, c.listen, g, func(r *http.Request) {
+			r.Method, r.URL.Path = c.method, doctorPath
+			c.change(r)
+		})
+		if w.Code != c.code || looked != (c.code == 200) {
+			t.Errorf("%s: %d, want %d; looked: %t", c.name, w.Code, c.code, looked)
+		}
+		if c.code == 405 && w.Header().Get("Allow") != "POST" {
+			t.Errorf("%s: allowed is %q", c.name, w.Header().Get("Allow"))
+		}
+	}
+}
+
+func TestWhatTheDoctorCannotTell(t *testing.T) {
+	for want, found := range map[int]error{404: nil, 503: errors.New("broken")} {
+		g := &gateway{doctor: func(context.Context) (any, error) { return nil, found }}
+		w := ask(t, local, g, func(r *http.Request) { r.Method, r.URL.Path = "POST", doctorPath })
+		if w.Code != want || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%v: %d %s, want %d", found, w.Code, w.Body, want)
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	for _, c := range []struct {
 		path string
@@ -125,7 +188,7 @@ func TestPaths(t *testing.T) {
 		{"/healthz", 200, `{"ok":true}`},
 		{"/readyz", 200, `{"ready":true}`},
 		{"/metrics", 200, `edged_info{gateway="hall-3"`},
-		{"/", 404, "there is nothing at this path; there are /api/status, /healthz, /metrics, /readyz"},
+		{"/", 404, "there is nothing at this path; there are /api/doctor/cloud, /api/status, /healthz, /metrics, /readyz"},
 		{"/metrics/", 404, "nothing"},
 		{"/API/status", 404, "nothing"},
 		{"//metrics", 404, "nothing"},

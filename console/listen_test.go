@@ -28,7 +28,11 @@ type running struct {
 // run opens a console on a free port of loopback and ends it with the test.
 func run(t *testing.T, listen string, deps Deps) *running {
 	t.Helper()
-	c := New(Config{Listen: listen}, deps)
+	return begin(t, New(Config{Listen: listen}, deps))
+}
+
+func begin(t *testing.T, c *Console) *running {
+	t.Helper()
 	c.retry = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -264,4 +268,46 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 	listen(t, at)
 	eventually(t, "every goroutine ends", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// The way to a cloud may take longer than any other answer, and the one who asks second is told.
+func TestALookIntoTheCloudMayTakeLong(t *testing.T) {
+	deps := (&gateway{}).deps()
+	looking, end := make(chan bool, 1), make(chan bool)
+	deps.Doctor = func(ctx context.Context) (any, error) {
+		looking <- true
+		select {
+		case <-end:
+			return map[string]bool{"ok": true}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	c := New(Config{Listen: "127.0.0.1:0"}, deps)
+	c.answerIn = 200 * time.Millisecond
+	r := begin(t, c)
+	post := func() (int, error) {
+		answer, err := http.Post("http://"+r.at(t)+doctorPath, "", nil)
+		if err != nil {
+			return 0, err
+		}
+		return answer.StatusCode, answer.Body.Close()
+	}
+	first := make(chan error, 1)
+	go func() {
+		code, err := post()
+		if err == nil && code != 200 {
+			err = fmt.Errorf("the answer is %d", code)
+		}
+		first <- err
+	}()
+	<-looking
+	if code, err := post(); err != nil || code != http.StatusConflict {
+		t.Errorf("a second one is answered %d, %v", code, err)
+	}
+	<-time.After(time.Second)
+	close(end)
+	if err := <-first; err != nil {
+		t.Errorf("a look that takes a second, where others may take 0.2 s: %v", err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 // pages answers requests that the guard let through. A path is one of these exactly, or nothing.
 func (c *Console) pages() http.Handler {
 	all := map[string]http.Handler{
+		doctorPath:    http.HandlerFunc(c.serveDoctor),
 		"/api/status": http.HandlerFunc(c.serveStatus),
 		"/healthz":    http.HandlerFunc(c.serveHealth),
 		"/metrics":    metrics.New(c.deps.Figures),

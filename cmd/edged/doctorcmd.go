@@ -132,20 +132,18 @@ func (g *globals) checkDeps(cfg *config.Config) uplink.Deps {
 
 // showDoctor prints the end, and ends with exit code 1 if the cloud is not reached or its link not up.
 func (g *globals) showDoctor(steps *findings, end *gateway.CloudDoctor) error {
-	up := end.Cloud.State == uplink.Up || end.Cloud.State == uplink.Off
-	ok := end.Reached && up
+	report := end.Report(steps.all)
 	if g.json {
-		err := json.NewEncoder(g.out).Encode(map[string]any{"ok": ok, "client_id": end.ClientID, "steps": steps.all, "cloud": end.Cloud})
-		if err != nil {
+		if err := json.NewEncoder(g.out).Encode(report); err != nil {
 			return err
 		}
 	} else {
 		if end.Cloud.State != uplink.Off {
-			fmt.Fprintf(g.out, "the link itself: %s, %s\n", g.mark(end.Cloud.State, up), cloudLine(end.Cloud))
+			fmt.Fprintf(g.out, "the link itself: %s, %s\n", g.mark(end.Cloud.State, end.Cloud.State == uplink.Up), cloudLine(end.Cloud))
 		}
 		g.say("tried as client id %s", end.ClientID)
 	}
-	if !ok {
+	if !report.OK {
 		return exitWith(exitProblem, errQuiet)
 	}
 	return nil

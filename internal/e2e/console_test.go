@@ -32,7 +32,17 @@ type web struct {
 // get returns code 0 while nobody answers.
 func (w web) get(t *testing.T, path string) (code int, body string) {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodGet, w.url+path, nil)
+	return w.ask(t, http.MethodGet, path)
+}
+
+func (w web) post(t *testing.T, path string) (code int, body string) {
+	t.Helper()
+	return w.ask(t, http.MethodPost, path)
+}
+
+func (w web) ask(t *testing.T, method, path string) (code int, body string) {
+	t.Helper()
+	r, err := http.NewRequest(method, w.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +95,9 @@ func TestConsoleTellsWhatTheGatewayDoes(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	_, body := w.get(t, "/api/status")
+	_, document := w.get(t, "/api/status")
 	out, _ := e.run(t, "status", "--json")
-	if got, want := shape(t, body), shape(t, out); got != want {
+	if got, want := shape(t, document), shape(t, out); got != want {
 		t.Errorf("/api/status has\n%s\nedged status --json has\n%s", got, want)
 	}
 	if curl, err := exec.LookPath("curl"); err == nil {
@@ -97,6 +107,11 @@ func TestConsoleTellsWhatTheGatewayDoes(t *testing.T) {
 		if err := c.Run(); err != nil || out.String() != "421" {
 			t.Errorf("curl under another name: %s, %v", out.String(), err)
 		}
+	}
+	code, body := w.post(t, "/api/doctor/cloud")
+	out, _ = e.run(t, "doctor", "cloud", "--json")
+	if got, want := shape(t, body), shape(t, out); code != 200 || got != want || !strings.HasPrefix(body, `{"ok":true,`) {
+		t.Errorf("/api/doctor/cloud answers %d with\n%s\nedged doctor cloud --json has\n%s", code, body, out)
 	}
 	cloud.stop(t)
 	eventually(t, 30*time.Second, "the figures tell that the link is down, and when it last was not", func() bool {

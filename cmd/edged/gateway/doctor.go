@@ -25,11 +25,42 @@ type CloudDoctor struct {
 	Reached  bool   `json:"reached"`   // each address of the cloud was
 }
 
+// CloudReport is what edged doctor cloud --json prints and /api/doctor/cloud answers.
+type CloudReport struct {
+	OK       bool             `json:"ok"` // the cloud is reached and the link is up, if there is one
+	ClientID string           `json:"client_id"`
+	Steps    []uplink.Finding `json:"steps"`
+	Cloud    Cloud            `json:"cloud"`
+}
+
+// Report is the whole of a look into the cloud that went these steps.
+func (d *CloudDoctor) Report(steps []uplink.Finding) CloudReport {
+	up := d.Cloud.State == uplink.Up || d.Cloud.State == uplink.Off
+	return CloudReport{OK: d.Reached && up, ClientID: d.ClientID, Steps: steps, Cloud: d.Cloud}
+}
+
+// doctorReport looks into the cloud for the console; nil: there is none.
+func (g *Gateway) doctorReport(ctx context.Context) (any, error) {
+	steps := []uplink.Finding{}
+	end, err := g.lookIntoCloud(ctx, func(f uplink.Finding) { steps = append(steps, f) })
+	if err != nil || end == nil {
+		return nil, err
+	}
+	return end.Report(steps), nil
+}
+
 // lookIntoCloud goes the way to the cloud beside the link, which it leaves alone. It returns nil where there is no cloud.
+// One at a time does, since they have the same client id.
 func (g *Gateway) lookIntoCloud(ctx context.Context, told func(uplink.Finding)) (*CloudDoctor, error) {
 	cfg, _ := g.config()
 	if cfg.Uplink == nil {
 		return nil, nil
+	}
+	select {
+	case g.doctoring <- struct{}{}:
+		defer func() { <-g.doctoring }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	as := uplink.Guest{ClientID: cfg.Uplink.ClientID + "-doctor", Beside: true}
 	reached, err := uplink.Check(ctx, *cfg.Uplink, uplink.Deps{

@@ -62,6 +62,8 @@ type Gateway struct {
 	phase   atomic.Int32         // a phase
 	reloads chan chan<- Reloaded // to Run; whoever asks waits until it takes the order
 
+	doctoring chan struct{} // holds one who looks into the cloud; others wait
+
 	mu        sync.Mutex // over what a reload changes
 	cfg       *config.Config
 	rejected  error // why cfg is not the newest that was written; nil: it is
@@ -75,6 +77,7 @@ type Gateway struct {
 func New(opts Options) (*Gateway, error) {
 	g := &Gateway{
 		opts: opts, cfg: opts.Config, rejected: opts.Rejected, log: opts.Log, machine: machine{"/"}, reloads: make(chan chan<- Reloaded),
+		doctoring: make(chan struct{}, 1),
 	}
 	g.gaps = newGaps()
 	if err := os.MkdirAll(opts.State, 0o700); err != nil {

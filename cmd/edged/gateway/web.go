@@ -29,7 +29,8 @@ func (g *Gateway) startWeb() {
 	}
 	c := console.New(g.cfg.Console, console.Deps{
 		Log: g.log.With("part", "console"), Status: func() any { return g.Status() }, Unready: g.unready, Figures: g.figures,
-		Login: g.login, Certificate: g.certificate, Trouble: g.tellTrouble,
+		Doctor: g.doctorReport,
+		Login:  g.login, Certificate: g.certificate, Trouble: g.tellTrouble,
 	})
 	g.web = web{c, launch("console", c.Run)}
 }
