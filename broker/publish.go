@@ -186,7 +186,7 @@ func (b *Broker) keep(p *publication, m *wire.Message, targets []target, from, o
 				continue
 			}
 			o := share(t, m, s.Next(), 0)
-			o.Gap = s.Gap(o.N)
+			o.Gap, o.Live = s.Gap(o.N), s.GoesLive(&o, m)
 			r.Owed = append(r.Owed, session.Share{Num: s.Num(), Owed: o})
 			p.owner = append(p.owner, i)
 		}

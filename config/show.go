@@ -93,7 +93,7 @@ func (cfg *Config) showUplink() table {
 		"url": u.URLs, "version": versions()[u.Version], "cloud": u.Cloud, "client_id": u.ClientID, "keepalive": FormatDuration(u.KeepAlive), "send": orEmpty(u.Send),
 		"receive": orEmpty(u.Receive), "prefix": u.Prefix, "qos": int(u.QoS), "inflight": u.Inflight,
 		"rate":  table{"messages": u.Rate.Messages, "bytes": u.Rate.Bytes},
-		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull},
+		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull, "order": u.Order},
 	}
 	if u.KeepAuto {
 		t["keepalive"] = "auto"

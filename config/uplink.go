@@ -68,7 +68,7 @@ func queueFields(c *uplink.Config) []field {
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
 		{"age", duration(&c.QueueAge, time.Minute, 100*365*24*time.Hour)},
 		{"when_full", choice(&c.WhenFull, []string{"drop-oldest", "reject", "conflate"})},
-		{"order", nil},
+		{"order", choice(&c.Order, []string{"fifo", uplink.LiveFirst})},
 	}
 }
 

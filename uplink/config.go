@@ -39,15 +39,19 @@ type Config struct {
 	QueueSize   int64         // bytes that may wait for the cloud
 	QueueAge    time.Duration // how long; 0: however long
 	WhenFull    string        // what the broker does beyond: "drop-oldest", "reject" or "conflate"
+	Order       string        // LiveFirst, or "fifo"
 	Rate        Rate
 }
+
+// LiveFirst is the order in which what comes while there is a backlog does not wait behind it.
+const LiveFirst = "live-first"
 
 // Defaults is the configuration of an [uplink] table that names only its url. Send and Receive hold "{gateway}".
 func Defaults() Config {
 	return Config{
 		Version: 4, Cloud: dialect.Generic, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
-		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest",
+		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest", Order: "fifo",
 	}
 }
 

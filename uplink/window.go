@@ -3,6 +3,7 @@
 package uplink
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,11 @@ type entry struct {
 	pending *mqtt.Pending  // of the PUBLISH to the cloud; nil: not sent
 	until   time.Time      // after that it is of no use to anybody; zero: never
 	turn    uint64         // its place among all
+}
+
+// same says whether another entry is of the same message.
+func (e *entry) same(o *entry) bool {
+	return e.msg.Topic == o.msg.Topic && bytes.Equal(e.msg.Payload, o.msg.Payload)
 }
 
 // settled says whether the cloud has acknowledged an entry that was sent.
@@ -83,10 +89,10 @@ func (w *window) add(e *entry) (what fate, changed bool) {
 			return discarded, false
 		}
 		w.zeros++
-	} else if here := w.byID[e.id]; here != nil { // the local broker repeats after a new connection
+	} else if here := w.byID[e.id]; here != nil && here.same(e) { // the local broker repeats after a new connection
 		here.d = e.d
 		return repeated, false
-	} else {
+	} else { // one that is here under the same identifier was of a connection that is gone, and will be delivered again
 		w.byID[e.id] = e
 		changed = !w.up && !w.behind
 		w.behind = w.behind || !w.up

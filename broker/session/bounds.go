@@ -22,6 +22,8 @@ type Queue struct {
 	Age      time.Duration // 0: without bound
 	WhenFull string        // one of these; "": DropOldest, but not for want of space on the disk
 	Reserved []string      // filters of topics for which a share of the queue is kept
+
+	LiveFirst bool // what comes while there is a backlog does not wait behind it
 }
 
 // shareReserved is how much of a queue is kept for reserved topics, as a divisor: beyond Size where others are refused.

@@ -36,7 +36,7 @@ func (l *Load) Bytes() int { return l.bytes }
 // it is little, and nobody is about to read it there.
 func (s *Session) Carriable(gen uint64) bool {
 	to := s.firstBeyond(gen)
-	return s.openBelow(to) <= maxCarried && (!s.back.behind || s.back.next >= to)
+	return s.openBelow(to) <= maxCarried && (!s.back.behind || s.back.next >= to && !s.live.reading)
 }
 
 // openBelow is how many numbers below to are not settled.
@@ -142,6 +142,9 @@ func (l *Load) carry() {
 
 // carry notes that the record of n lies at pos, out of its order.
 func (s *Session) carry(n uint64, pos journal.Pos, size int) {
+	if s.isLive(n) {
+		s.noteLive(n, pos)
+	}
 	i, there := s.findCarried(n)
 	if there {
 		s.carried[i].pos = pos
@@ -184,13 +187,19 @@ func (f *feeder) readCarried() {
 	for len(f.carried) > 0 && f.size < batchBytes {
 		c := f.carried[0]
 		f.carried = f.carried[1:]
-		r := f.s.env.Log.Read(c.pos)
-		rec, ok := r.Next()
-		if ok && rec.Pos == c.pos && rec.Kind == KindMessage {
-			if m, o, ok := decodeOwed(rec.Body, f.s.num); ok && o.N == c.n {
-				f.add(m, o, rec.Pos)
-			}
-		}
-		r.Close()
+		f.readAt(c.pos)
+	}
+}
+
+// readAt reads the message whose record lies at pos.
+func (f *feeder) readAt(pos journal.Pos) {
+	r := f.s.env.Log.Read(pos)
+	defer r.Close()
+	rec, ok := r.Next()
+	if !ok || rec.Pos != pos || rec.Kind != KindMessage {
+		return
+	}
+	if m, o, ok := decodeOwed(rec.Body, f.s.num); ok {
+		f.add(m, o, rec.Pos)
 	}
 }

@@ -29,12 +29,14 @@ type backlog struct {
 type feeder struct {
 	s       *Session
 	reader  *journal.Reader
-	carried []carried     // to be read first
+	live    []journal.Pos // of messages that go first: they are read before anything else
+	carried []carried     // and these then
 	wake    chan struct{} // holds one: there is room in the queue
 	stop    chan struct{} // closed: there is nobody to read for
 	batch   []item
 	size    int
 	ended   bool // the batch ends where the durable journal does
+	first   bool // the batch is of what goes first
 }
 
 // batchBytes is how much a feeder reads before it hands over.
@@ -50,7 +52,7 @@ const awaitMemory = 50 * time.Millisecond
 func (s *Session) feed() {
 	f := s.back.feeder
 	if f == nil {
-		f = &feeder{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), carried: slices.Clone(s.carried)}
+		f = &feeder{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), carried: slices.Clone(s.carried), live: s.unread()}
 		s.back.feeder = f
 		from := s.back.from
 		s.env.Go(func() { f.run(from) })
@@ -153,6 +155,10 @@ func (f *feeder) wanted() bool {
 // read fills the batch, without any lock.
 func (f *feeder) read() {
 	f.batch, f.size, f.ended = f.batch[:0], 0, false
+	if f.first = len(f.live) > 0; f.first {
+		f.readLive()
+		return
+	}
 	f.readCarried()
 	for f.size < batchBytes {
 		rec, ok := f.reader.Next()
@@ -192,6 +198,11 @@ func (f *feeder) hand(r *Round, durable journal.Pos) (on, full bool) {
 	case <-f.wake: // it was for the room that is looked at now
 	default:
 	}
+	if f.first {
+		s.takeLive(f.batch, len(f.live) == 0)
+		s.Pump(r)
+		return s.back.feeder == f, s.qbytes >= feedBelow
+	}
 	for i := range f.batch {
 		it := &f.batch[i]
 		if it.N < s.back.next || it.N >= s.back.until {
@@ -199,7 +210,7 @@ func (f *feeder) hand(r *Round, durable journal.Pos) (on, full bool) {
 		}
 		s.lose(it.N)
 		s.back.next = it.N + 1
-		if !s.passed(it.N) {
+		if !s.passed(it.N) && !s.isLive(it.N) {
 			s.queue = append(s.queue, *it)
 			s.charge(it.size)
 		}

@@ -49,7 +49,7 @@ func (s *Session) dropMarks() {
 	defer s.roomAgain()
 	s.dropCarried()
 	if s.tail >= s.head {
-		s.marks, s.spacing = nil, markEvery
+		s.marks, s.spacing, s.live.retained = nil, markEvery, nil
 		return
 	}
 	i := 0

@@ -26,12 +26,13 @@ const (
 	flagRetain = 4
 	flagSubIDs = 8
 	flagGap    = 16
+	flagLive   = 32
 )
 
 // Record is a message's record:
 //
 //	flags u8, expires u64, time u64, origin v, its QoS 2 identifier v, owed count v,
-//	owed × (session v, number v, flags u8, with flag 8: count v, subscription identifiers v…, with flag 16: gap v),
+//	owed × (session v, number v, flags u8 (32: it is live), with flag 8: count v, subscription identifiers v…, with flag 16: gap v),
 //	topic, user, properties (each with a length v), payload
 //
 // v is a varint, time is in milliseconds, integers are little-endian.
@@ -78,7 +79,7 @@ func AppendRecord(b []byte, r *Record) []byte {
 
 func appendShare(b []byte, s *Share) []byte {
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Num)), s.N)
-	b = append(b, s.QoS|flag(s.Retain, flagRetain)|flag(len(s.SubIDs) > 0, flagSubIDs)|flag(s.Gap > 0, flagGap))
+	b = append(b, s.QoS|flag(s.Retain, flagRetain)|flag(len(s.SubIDs) > 0, flagSubIDs)|flag(s.Gap > 0, flagGap)|flag(s.Live, flagLive))
 	if len(s.SubIDs) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(s.SubIDs)))
 		for _, id := range s.SubIDs {
@@ -131,7 +132,7 @@ func (d *decoder) head(r *Record, each func(Share)) (flags byte) {
 		s := Share{Num: uint32(d.uvarint())}
 		s.N = d.uvarint()
 		f := d.u8()
-		s.QoS, s.Retain = f&flagQoS, f&flagRetain != 0
+		s.QoS, s.Retain, s.Live = f&flagQoS, f&flagRetain != 0, f&flagLive != 0
 		if f&flagSubIDs != 0 {
 			for k := d.uvarint(); k > 0 && !d.bad; k-- {
 				s.SubIDs = append(s.SubIDs, uint32(d.uvarint()))

@@ -23,22 +23,40 @@ func (s *Session) Next() uint64 {
 	return s.head - 1
 }
 
+// near tells whether a number, 0: the next, is not further from the tail than numbers under way may be.
+func (s *Session) near(n uint64) bool {
+	return s.head <= s.tail+reach || n != 0 && n < s.tail+reach
+}
+
 // number finds the n of a packet identifier under way, 0 if there is none.
 func (s *Session) number(id uint16) uint64 {
-	n := s.tail + (uint64(id)+identifiers-uint64(packetID(s.tail)))%identifiers
+	if n := s.liveOut(id); n > 0 {
+		return n
+	}
+	n := s.inOrder(id)
 	if _, ok := s.released[n]; ok {
 		return n
 	}
-	if n >= max(s.sent, s.everSent) || s.isAcked(n) {
+	if n >= max(s.sent, s.everSent) || s.isAcked(n) || s.isLive(n) {
 		return 0
 	}
 	return n // sent on this connection, or on one before: that the client has it may still be said
 }
 
+// inOrder is the number of an identifier that lies next above the tail.
+func (s *Session) inOrder(id uint16) uint64 {
+	return s.tail + (uint64(id)+identifiers-uint64(packetID(s.tail)))%identifiers
+}
+
 // counted tells whether n is among those that are under way on this connection.
 func (s *Session) counted(n uint64) bool {
-	_, released := s.released[n]
-	return released || n < s.sent
+	if _, released := s.released[n]; released {
+		return true
+	}
+	if i, live := s.findLive(n); live {
+		return s.live.owed[i].out
+	}
+	return n < s.sent
 }
 
 func (s *Session) isAcked(n uint64) bool {
@@ -66,6 +84,7 @@ func (s *Session) pass(from, to uint64) {
 		return
 	}
 	s.head = max(s.head, to)
+	s.passLive(from, to)
 	if from > s.tail {
 		s.acked.add(from, to)
 		return
@@ -187,7 +206,7 @@ func (s *Session) giveUp(to uint64) {
 
 // drop gives up a number that is not settled.
 func (s *Session) drop(n uint64) {
-	if _, ok := s.released[n]; ok || n < s.sent {
+	if s.counted(n) {
 		s.inflight--
 	}
 	s.dropped++

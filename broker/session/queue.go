@@ -69,6 +69,7 @@ type Owed struct {
 	Retain bool
 	SubIDs []uint32
 	Shared bool // its bytes are in memory anyway
+	Live   bool // it goes before the backlog, see GoesLive
 }
 
 // item is a message that waits for room on the connection.
@@ -91,6 +92,11 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	switch {
 	case s.sink == nil, s.ended, owed && o.N < s.tail:
 		return
+	case o.Live:
+		if !s.isAcked(o.N) { // the bounds may have given it up
+			s.queueLive(r, c, o)
+		}
+		return
 	case owed && s.back.behind:
 		s.enqueueBehind(c, o)
 		return
@@ -106,7 +112,7 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 		it.size += c.Message.Size()
 	}
 	switch {
-	case owed && s.full(it.size, queueOwed):
+	case owed && s.full(it.size, s.most()):
 		if o.Pos == 0 {
 			s.WriteParked()
 			o.Pos = s.last
@@ -124,6 +130,14 @@ func (s *Session) Deliver(r *Round, c *Copy, o Owed) {
 	it.m = c.Own()
 	s.queue = append(s.queue, it)
 	s.charge(it.size)
+}
+
+// most is how many bytes of what is owed wait in memory while there is no backlog.
+func (s *Session) most() int {
+	if s.Queue.LiveFirst {
+		return liveBehind
+	}
+	return queueOwed
 }
 
 func (s *Session) full(more, limit int) bool {
@@ -156,7 +170,7 @@ func (s *Session) mayWrite(o *Owed, size int) bool {
 	if o.QoS == 0 {
 		return s.sink.Room(outMax, size)
 	}
-	if s.inflight >= s.window || s.head > s.tail+reach && (o.N == 0 || o.N >= s.tail+reach) {
+	if s.inflight >= s.window || !s.free(o.N) {
 		return false
 	}
 	if o.QoS == 2 && o.Pos > 0 && s.env.Gate && o.Pos >= s.env.Log.Durable() {
@@ -169,10 +183,10 @@ func (s *Session) mayWrite(o *Owed, size int) bool {
 }
 
 func (s *Session) write(r *Round, m *wire.Message, o *Owed) {
-	d := Delivery{QoS: o.QoS, Retain: o.Retain, SubIDs: o.SubIDs}
+	d := Delivery{QoS: o.QoS, Retain: s.retains(o, m.Topic), SubIDs: o.SubIDs}
 	if o.QoS > 0 {
-		d.ID, d.Dup = packetID(o.N), o.N < s.everSent
-		s.sent = max(s.sent, o.N+1)
+		d.ID = packetID(o.N)
+		d.Dup = s.began(o.N)
 	}
 	switch fits := s.sink.Publish(r, m, d); {
 	case o.QoS == 0:
@@ -189,27 +203,50 @@ func (s *Session) Pump(r *Round) {
 		return
 	}
 	now := s.env.Now().Unix()
-	i := 0
-	for ; i < len(s.queue); i++ {
-		it := &s.queue[i]
-		switch {
-		case it.N > 0 && s.passed(it.N):
-		case it.m.Expires > 0 && it.m.Expires <= now && !s.finish(it), !s.env.MayRead(s, it.m.Topic):
-			if it.N > 0 {
-				s.sent = max(s.sent, it.N+1)
-				s.settled(r, it.N)
-			}
-		case !s.mayWrite(&it.Owed, it.more()):
-			s.popQueue(i)
-			return
-		default:
-			s.write(r, it.m, &it.Owed)
+	i, on := 0, true
+	for on && i < len(s.queue) {
+		if s.live.turns < liveTurns && s.sendLive(r, now) {
+			s.live.turns++
+			continue
+		}
+		if on = s.send(r, &s.queue[i], now); on {
+			s.live.turns = 0
+			i++
 		}
 	}
 	s.popQueue(i)
-	if s.back.behind {
+	for s.sendLive(r, now) {
+	}
+	if on && s.back.behind {
 		s.feed()
 	}
+}
+
+// send sends what waits, or finds that it need not be sent. It is false when that has to wait.
+func (s *Session) send(r *Round, it *item, now int64) bool {
+	switch {
+	case it.N > 0 && s.passed(it.N):
+	case it.m.Expires > 0 && it.m.Expires <= now && !s.finish(it), !s.env.MayRead(s, it.m.Topic):
+		if it.N > 0 {
+			s.began(it.N)
+			s.settled(r, it.N)
+		}
+	case !s.mayWrite(&it.Owed, it.more()):
+		return false
+	default:
+		s.write(r, it.m, &it.Owed)
+	}
+	return true
+}
+
+// began notes that n goes out, and tells whether it may have gone out before.
+func (s *Session) began(n uint64) (again bool) {
+	if live, again := s.beganLive(n); live {
+		return again
+	}
+	again = n < s.everSent
+	s.sent = max(s.sent, n+1)
+	return again
 }
 
 // finish tells whether the client has begun with a QoS 2 message: then it gets it again however old it is, for to it the
@@ -256,5 +293,6 @@ func (s *Session) dropAfter() {
 // joinAfter ends the backlog: what came after it follows in the queue.
 func (s *Session) joinAfter() {
 	s.queue = slices.Concat(s.queue, s.back.after)
+	s.joinLive()
 	s.back = backlog{}
 }

@@ -167,6 +167,7 @@ func (s *Session) restore(x *state, pos journal.Pos) {
 	s.everSent = max(s.everSent, x.sent)
 	s.dropped, s.told = x.dropped, x.told
 	s.acked = nil
+	s.passLive(0, s.tail)
 	s.dropMarks()
 	s.written = max(s.written, x.head)
 	for _, x := range x.acked {

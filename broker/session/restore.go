@@ -86,6 +86,9 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 		inOrder := o.N >= s.head
 		s.pass(o.N-min(o.Gap, o.N-1), o.N)
 		s.head = max(s.head, o.N+1)
+		if o.Live {
+			s.retainLive(&o.Owed, m.Message.Topic)
+		}
 		switch {
 		case s.isAcked(o.N):
 		case inOrder:
@@ -95,6 +98,9 @@ func (r *Restorer) message(m *Record, pos journal.Pos) {
 			s.consider(m.Message.Topic, carried{n: o.N, pos: pos, size: m.Message.Size()})
 		}
 		if !s.isAcked(o.N) {
+			if o.Live {
+				s.restoreLive(o.N, pos)
+			}
 			s.classify(o.N, m.Message.Topic, m.Message.Size())
 		}
 	}

@@ -133,6 +133,7 @@ type Session struct {
 	queue  []item // not sent yet, in front of what is only in the journal
 	qbytes int
 	back   backlog
+	live   live
 
 	marks   []mark
 	carried []carried
@@ -209,6 +210,7 @@ func (s *Session) Detach() {
 func (s *Session) rewind() {
 	s.stopFeeding()
 	s.clearQueue()
+	s.rewindLive()
 	s.back = backlog{}
 	s.everSent = max(s.everSent, s.sent)
 	s.sent, s.inflight = s.tail, 0
@@ -222,7 +224,7 @@ func (s *Session) End() {
 		s.env.Log.Append(KindEnd, appendNum(nil, s.num))
 	}
 	s.forgetParked()
-	s.tail, s.marks, s.carried = s.head, nil, nil
+	s.tail, s.marks, s.carried, s.live.owed = s.head, nil, nil, nil
 	s.roomAgain()
 	s.Weigh()
 }

@@ -30,6 +30,8 @@ type tally struct {
 	newest  int
 	repeats int // came once more
 	back    int // came first after a greater one
+	second  int // the newest of those that came so, in order
+	astray  int // came first after a greater one of these too
 }
 
 type mark struct {
@@ -53,7 +55,7 @@ func subscribe(t *testing.T, at *host, port int, filter string) *counter {
 	t.Helper()
 	n := &counter{others: map[string]string{}, events: map[string]bool{}}
 	for i := range n.topics {
-		n.topics[i] = tally{count: map[int]int{}, newest: -1}
+		n.topics[i] = tally{count: map[int]int{}, newest: -1, second: -1}
 	}
 	n.process = at.start(t, exec.Command("mosquitto_sub", "-h", "127.0.0.1", "-p", fmt.Sprint(port), "-q", "1", "-i", "far", "-c",
 		"-t", "ready", "-t", filter, "-F", "%t %p"), n.take)
@@ -88,6 +90,10 @@ func (n *counter) take(text string) {
 		x.repeats++
 	case seq < x.newest:
 		x.back++
+		if seq < x.second {
+			x.astray++
+		}
+		x.second = max(x.second, seq)
 	}
 	x.newest = max(x.newest, seq)
 	n.total++
@@ -149,6 +155,17 @@ func (n *counter) flows(t *testing.T, within time.Duration) time.Duration {
 // order, and only so many may have come twice.
 func (n *counter) verdict(t *testing.T, f *traffic, within time.Duration, mostRepeats int) {
 	t.Helper()
+	n.judge(t, f, within, mostRepeats, func(x *tally) int { return x.back })
+}
+
+// inTwoOrders is verdict where what came may be of two orders, live and backlog.
+func (n *counter) inTwoOrders(t *testing.T, f *traffic, within time.Duration, mostRepeats int) {
+	t.Helper()
+	n.judge(t, f, within, mostRepeats, func(x *tally) int { return x.astray })
+}
+
+func (n *counter) judge(t *testing.T, f *traffic, within time.Duration, mostRepeats int, disorder func(*tally) int) {
+	t.Helper()
 	f.stop()
 	began := time.Now()
 	for n.missing(f) > 0 && time.Since(began) < within {
@@ -160,7 +177,7 @@ func (n *counter) verdict(t *testing.T, f *traffic, within time.Duration, mostRe
 	repeats, back := 0, 0
 	for i := range n.topics {
 		repeats += n.topics[i].repeats
-		back += n.topics[i].back
+		back += disorder(&n.topics[i])
 	}
 	t.Logf("acknowledged %d, lost %d, repeated %d, out of order %d; drained %v after the last publish", acked, lost, repeats, back, time.Since(began).Round(time.Millisecond))
 	if acked < rate() {

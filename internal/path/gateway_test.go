@@ -31,8 +31,11 @@ type gateway struct {
 }
 
 // plain is the configuration of a gateway whose cloud is at the end of the road, with more keys of [uplink].
-func plain(more string) string {
-	return fmt.Sprintf("[gateway]\nid = %q\n[uplink]\nurl = \"mqtt://%s:1883\"\nsend = [\"plant/#\"]\ninflight = %d\n%s", gatewayID, cloudIP, inflight, more)
+func plain(more string) string { return plainAt(1883, more) }
+
+// plainAt is plain, for a cloud at another port.
+func plainAt(port int, more string) string {
+	return fmt.Sprintf("[gateway]\nid = %q\n[uplink]\nurl = \"mqtt://%s:%d\"\nsend = [\"plant/#\"]\ninflight = %d\n%s", gatewayID, cloudIP, port, inflight, more)
 }
 
 func newGateway(t *testing.T, r *road, config string) *gateway {
