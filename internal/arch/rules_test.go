@@ -24,7 +24,7 @@ type sample struct {
 }
 
 func rules() []rule {
-	return slices.Concat(importRules(), sourceRules(), stateRules(), testRules(), docRules())
+	return slices.Concat(importRules(), sourceRules(), stateRules(), testRules(), docRules(), codeRules())
 }
 
 func TestTree(t *testing.T) {

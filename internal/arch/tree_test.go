@@ -117,7 +117,7 @@ func load(t *testing.T) *tree {
 		if d.IsDir() {
 			return skipDir(p, name)
 		}
-		if strings.HasSuffix(name, ".go") || name == architecture {
+		if strings.HasSuffix(name, ".go") || name == architecture || name == codesPage {
 			text, err := os.ReadFile(p)
 			if err != nil {
 				return err
