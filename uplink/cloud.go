@@ -151,11 +151,13 @@ func (u *Uplink) try(ctx context.Context, t reach.Target) (a attempt) {
 	l.Worked()
 	s := &session{u: u, c: c, line: l, pipe: pipeOf(l.Raw), ack: ack, greeted: greeted, ends: as.ends, asked: as.keepAlive, network: network, up: time.Now()}
 	u.allows(as.keepAlive, ack.KeepAlive)
+	s.out = newOutlet(s.pipe)
 	s.spread = newSpread(u.topics.cloud.Rate(), u.outside.Unacknowledged())
 	s.accepted()
 	a.up = s.up
 	a.err, a.theirs = s.serve(ctx, life, end)
 	a.why, a.err = u.ending(t, a.err)
+	u.narrowed(&a, &s.out)
 	a.acked = c.Progress().LastAck.After(s.up)
 	s.over()
 	return a
@@ -189,6 +191,7 @@ type session struct {
 	asked   time.Duration // the keep-alive
 	network string
 	spread  spread // of the pump
+	out     outlet // of the watch, until it has ended
 	greeted bool   // the server gets our "online" again
 	up      time.Time
 }
@@ -200,8 +203,11 @@ func (s *session) accepted() {
 		u.flight.forget()
 	}
 	var warning error
-	if u.brief >= mostBrief {
+	switch {
+	case u.brief >= mostBrief:
 		warning = u.takenOver(false, nil)
+	case u.narrow >= mostNarrow:
+		warning = u.tooNarrow(nil)
 	}
 	u.state(func(st *Status) {
 		if u.sessions++; u.sessions > 1 {

@@ -21,6 +21,7 @@ type pipeConn struct {
 	net.Conn
 	mu       sync.Mutex
 	taken    uint64
+	waits    uint64
 	patience time.Duration
 }
 
@@ -28,6 +29,12 @@ func (p *pipeConn) Taken() (uint64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken, true
+}
+
+func (p *pipeConn) Waiting() (uint64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waits, true
 }
 
 func (p *pipeConn) Patience(d time.Duration) error {

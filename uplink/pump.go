@@ -158,6 +158,7 @@ func (s *session) watch(ctx context.Context) error {
 			if n, known := s.pipe.Taken(); known && n != taken {
 				taken, v.lastTaken = n, now
 			}
+			s.out.look(s.pipe)
 			p := s.c.Progress()
 			v.oldest, v.lastAck, v.roundTrip = p.OldestUnacked, p.LastAck, p.RoundTrip
 			if v.dead(now) {
@@ -170,6 +171,7 @@ func (s *session) watch(ctx context.Context) error {
 				}
 			}
 			s.proven(now)
+			s.wide()
 		case <-ctx.Done():
 			return nil
 		}

@@ -42,6 +42,8 @@ func onSocket(c syscall.RawConn, do func(fd int) error) error {
 type pipe interface {
 	// Taken is how many bytes the peer's TCP has acknowledged so far; false: not known.
 	Taken() (uint64, bool)
+	// Waiting is how many bytes the peer's TCP has not acknowledged yet; false: not known.
+	Waiting() (uint64, bool)
 	// Patience sets how long the kernel waits for the peer's TCP before it gives the connection up.
 	Patience(d time.Duration) error
 }
@@ -72,6 +74,15 @@ func (s socket) Taken() (n uint64, known bool) {
 	return n, err == nil
 }
 
+func (s socket) Waiting() (n uint64, known bool) {
+	err := onSocket(s.raw, func(fd int) error {
+		queued, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		n = uint64(max(queued, 0))
+		return err
+	})
+	return n, err == nil
+}
+
 func (s socket) Patience(d time.Duration) error {
 	return onSocket(s.raw, func(fd int) error { return userTimeout(fd, d) })
 }
@@ -80,4 +91,5 @@ func (s socket) Patience(d time.Duration) error {
 type blind struct{}
 
 func (blind) Taken() (uint64, bool)        { return 0, false }
+func (blind) Waiting() (uint64, bool)      { return 0, false }
 func (blind) Patience(time.Duration) error { return nil }

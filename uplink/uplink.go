@@ -93,6 +93,7 @@ type Uplink struct {
 	// Of the goroutine that keeps the cloud's session, and of those that work for a session while it waits for them.
 	ended    End    // of the last session
 	brief    int    // sessions in a row that the server ended at once
+	narrow   int    // sessions in a row in which small packets passed only
 	sessions uint64 // that were accepted
 	online   *entry // the last "online"; nil: none
 	nextID   uint16 // of a message that is not remembered, on the local broker; of the goroutine obey

@@ -48,20 +48,25 @@ func TestSlowLink(t *testing.T) {
 	repaired(t, n, f, 0)
 }
 
-// A path that swallows large packets, and the messages that would say so.
+// A path that swallows large packets, and the messages that would say so. The session is accepted again and again: the
+// status says all the time what is wrong.
 func TestMTUBlackHole(t *testing.T) {
 	t.Parallel()
 	r, g, _, n, f := stage(t, plain(""))
 	began := time.Now()
 	r.fault(t, "meta length > 600 drop")
-	pause(either(12*time.Second, 2*time.Minute))
-	downs := g.count(began, "cloud down")
-	if g.heard(began, "nothing was acknowledged").IsZero() {
-		t.Error("nobody was told why nothing arrives")
+	eventually(t, time.Minute, "the status names the path", func() bool { return g.link(t).Code == "E316" })
+	t.Logf("named after %v", time.Since(began).Round(time.Millisecond))
+	for end := time.Now().Add(either(8*time.Second, time.Minute)); time.Now().Before(end); pause(500 * time.Millisecond) {
+		if l := g.link(t); l.Code != "E316" {
+			t.Errorf("the status is %q %q %q in between", l.State, l.Code, l.Text)
+		}
 	}
+	downs := g.count(began, "cloud down")
 	t.Logf("packets above 600 bytes swallowed: the link went down %d times", downs)
 	r.heal(t)
 	repaired(t, n, f, (downs+1)*inflight)
+	eventually(t, 30*time.Second, "the suspicion is taken back", func() bool { return g.link(t).Code == "" })
 }
 
 // A network that wants a login answers everything itself, in HTTP.

@@ -90,8 +90,11 @@ func (g *Gateway) Status() Status {
 	for code, text := range b.Alarms {
 		s.Problems = append(s.Problems, Problem{Code: code, Level: "error", Text: text, Do: alarmDo(code)})
 	}
-	if s.Cloud.State == uplink.Down || s.Cloud.State == uplink.Refused {
+	switch {
+	case s.Cloud.State == uplink.Down || s.Cloud.State == uplink.Refused:
 		s.Problems = append(s.Problems, Problem{Code: s.Cloud.Code, Level: "warning", Text: cloudText(s.Cloud), Do: "nothing is lost meanwhile; edged tries again by itself"})
+	case s.Cloud.Code != "":
+		s.Problems = append(s.Problems, Problem{Code: s.Cloud.Code, Level: "warning", Text: s.Cloud.Text, Do: "the link is up, but look at: edged doctor cloud"})
 	}
 	if link := g.Uplink(); link != nil {
 		for _, text := range link.Expiring() {
