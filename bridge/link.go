@@ -101,13 +101,21 @@ func (l *link) connect(ctx context.Context) error {
 	if !ack.SessionPresent {
 		live.Store(true)
 	}
-	// The answer waits for the broker's disk. What there is to publish does not wait for the answer: a disk that takes
-	// nothing must not take a device offline.
-	l.asking.Go(func() {
-		if l.ask(ctx, c) {
+	// The gateway's broker knows the subscription before it hears that the device is there. Its answer waits for the disk, and
+	// what there is to publish does not wait for the answer: a disk that takes nothing must not take a device offline.
+	if len(l.subscribe) == 0 {
+		live.Store(true)
+	} else if answer, err := c.SendSubscribe(0, l.subscribe...); err != nil {
+		l.unconfirmed(ctx, c, err)
+	} else {
+		l.asking.Go(func() {
+			if _, err := answer(ctx); err != nil {
+				l.unconfirmed(ctx, c, err)
+				return
+			}
 			live.Store(true)
-		}
-	})
+		})
+	}
 	l.client = c
 	if l.greet != nil {
 		l.greet()
@@ -115,16 +123,11 @@ func (l *link) connect(ctx context.Context) error {
 	return nil
 }
 
-// ask subscribes, and says whether that was confirmed. It ends with the connection at the latest.
-func (l *link) ask(ctx context.Context, c *mqtt.Client) bool {
-	if len(l.subscribe) == 0 {
-		return true
-	}
-	_, err := c.Subscribe(ctx, 0, l.subscribe...)
-	if err != nil && ctx.Err() == nil && c.Err() == nil {
+// unconfirmed logs that a subscription failed, unless the connection has ended, which is told elsewhere.
+func (l *link) unconfirmed(ctx context.Context, c *mqtt.Client, err error) {
+	if ctx.Err() == nil && c.Err() == nil {
 		l.log.Warn("the broker does not confirm the subscription", "err", err)
 	}
-	return err == nil
 }
 
 // age is how old a message at most is that came right after a connection was lost at down.

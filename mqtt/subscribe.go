@@ -24,6 +24,16 @@ func (c *Client) asks(id uint16) bool { return c.requests[id] != nil }
 // for each filter, the QoS granted or a reason of 0x80 and more; if there is such a one, the error is the first as a
 // [ReasonError]. An answer that does not come leaves the connection as it is.
 func (c *Client) Subscribe(ctx context.Context, id uint32, subs ...Subscription) (codes []byte, err error) {
+	answer, err := c.SendSubscribe(id, subs...)
+	if err != nil {
+		return nil, err
+	}
+	return answer(ctx)
+}
+
+// SendSubscribe is [Client.Subscribe] in two steps, so that what is published after the first comes to a server that knows
+// the subscription. answer is to be called once.
+func (c *Client) SendSubscribe(id uint32, subs ...Subscription) (answer func(context.Context) (codes []byte, err error), err error) {
 	if len(subs) == 0 || id > wire.MaxLength {
 		return nil, fmt.Errorf("subscribe to %d filters with identifier %d", len(subs), id)
 	}
@@ -34,7 +44,7 @@ func (c *Client) Subscribe(ctx context.Context, id uint32, subs ...Subscription)
 		}
 		filters[i] = s.Filter
 	}
-	return c.ask(ctx, "SUBSCRIBE", wire.Suback, filters, func(n uint16) []byte {
+	return c.ask("SUBSCRIBE", wire.Suback, filters, func(n uint16) []byte {
 		return wire.AppendSubscribe(nil, &wire.SubscribePacket{ID: n, SubscriptionID: id, Filters: subs}, c.cfg.Version)
 	})
 }
@@ -44,13 +54,17 @@ func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 	if len(filters) == 0 {
 		return fmt.Errorf("unsubscribe from nothing")
 	}
-	_, err := c.ask(ctx, "UNSUBSCRIBE", wire.Unsuback, filters, func(n uint16) []byte {
+	answer, err := c.ask("UNSUBSCRIBE", wire.Unsuback, filters, func(n uint16) []byte {
 		return wire.AppendUnsubscribe(nil, &wire.UnsubscribePacket{ID: n, Filters: filters}, c.cfg.Version)
 	})
+	if err == nil {
+		_, err = answer(ctx)
+	}
 	return err
 }
 
-func (c *Client) ask(ctx context.Context, name string, kind byte, filters []string, packet func(uint16) []byte) ([]byte, error) {
+// ask sends a request about filters; answer waits for what the server says to it.
+func (c *Client) ask(name string, kind byte, filters []string, packet func(uint16) []byte) (answer func(context.Context) ([]byte, error), err error) {
 	for _, f := range filters {
 		if _, _, ok := wire.ValidFilter(f); !ok {
 			return nil, fmt.Errorf("%s: topic filter %q is not valid", name, f)
@@ -60,6 +74,10 @@ func (c *Client) ask(ctx context.Context, name string, kind byte, filters []stri
 	if err := c.send(r, packet); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", name, filters, err)
 	}
+	return func(ctx context.Context) ([]byte, error) { return c.awaitAnswer(ctx, r, name, filters) }, nil
+}
+
+func (c *Client) awaitAnswer(ctx context.Context, r *request, name string, filters []string) ([]byte, error) {
 	late := time.NewTimer(c.cfg.ResponseTimeout)
 	defer late.Stop()
 	select {
