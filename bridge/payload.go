@@ -130,13 +130,17 @@ func (b *Bridge) known() []shown {
 	for _, i := range b.drv.ReadingsFor(b.cfg.Options) {
 		add(i, b.drv.Readings != nil && !i.Optional)
 	}
+	tell := func(name string) devices.Info { return devices.Info{Name: name} }
+	if b.drv.Sensor != nil && b.drv.Sensor.Tell != nil {
+		tell = b.drv.Sensor.Tell
+	}
 	for _, name := range sortedKeys(b.cfg.Readings) {
 		if b.drv.Readings == nil {
-			add(devices.Info{Name: name}, false)
+			add(tell(name), false)
 		}
 	}
 	for _, name := range sortedKeys(b.learned) {
-		add(devices.Info{Name: name}, false)
+		add(tell(name), false)
 	}
 	return all
 }

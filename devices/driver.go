@@ -49,6 +49,8 @@ type Opening struct {
 	Pretend func(o Options, seed uint64, m Machine) Machine
 	// Place names what the device is on, such as "i2c-1:0x76"; no two devices can be at one place, but at "".
 	Place func(o Options) string
+	// Tell describes a reading by its name, where readings show only as they come; nil: the driver names them all.
+	Tell func(name string) Info
 }
 
 // Info describes one reading, as in `meta`.

@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"edged/devices"
+	"edged/devices/iio"
 	"edged/devices/line"
 	"edged/devices/mbus"
 	"edged/devices/meter"
 	"edged/devices/nmea"
 	"edged/devices/system"
 	"edged/devices/vedirect"
+	"edged/devices/w1"
 )
 
 //go:embed *.toml
@@ -24,7 +26,7 @@ var files embed.FS
 func written() []*devices.Driver {
 	return []*devices.Driver{
 		daly(), line.Driver(), mbus.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
-		system.Driver(),
+		system.Driver(), w1.Driver(), iio.Driver(),
 	}
 }
 

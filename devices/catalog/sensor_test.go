@@ -57,7 +57,7 @@ func TestSensorsReadWhatTheySay(t *testing.T) {
 			o := sensorOptions(d)
 			d.Validate(o, func(key, problem string) { t.Errorf("%s: option %s: %s", d.Name, key, problem) })
 			infos := d.ReadingsFor(o)
-			if infos == nil {
+			if infos == nil && d.Sensor.Tell == nil {
 				t.Fatalf("%s: it does not say what it reads", d.Name)
 			}
 			s := pretended(t, d, o, 3)
@@ -72,12 +72,12 @@ func TestSensorsReadWhatTheySay(t *testing.T) {
 				distinct[string(devices.AppendObject(nil, x.Readings))] = true
 				for _, r := range x.Readings {
 					seen[r.Name]++
-					i := slices.IndexFunc(infos, func(i devices.Info) bool { return i.Name == r.Name })
-					if i < 0 {
+					info, ok := named(d, infos, r.Name)
+					if !ok {
 						t.Fatalf("%s: reading %s, which it does not name", d.Name, r.Name)
 					}
 					v, isNumber := r.Value.Float()
-					switch info := infos[i]; {
+					switch {
 					case r.Value.Kind() != info.Kind:
 						t.Errorf("%s: %s is %v, which is of another kind", d.Name, r.Name, r.Value)
 					case isNumber && (info.Min != nil && v < *info.Min || info.Max != nil && v > *info.Max):
@@ -102,6 +102,18 @@ func TestSensorsReadWhatTheySay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// named finds what a driver says of a reading.
+func named(d *devices.Driver, infos []devices.Info, name string) (devices.Info, bool) {
+	if infos == nil {
+		return d.Sensor.Tell(name), true
+	}
+	i := slices.IndexFunc(infos, func(i devices.Info) bool { return i.Name == name })
+	if i < 0 {
+		return devices.Info{}, false
+	}
+	return infos[i], true
 }
 
 // TestSensorsWithNothingThere opens each sensor on a machine that has nothing: that is told with a code, and no value
