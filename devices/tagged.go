@@ -84,6 +84,9 @@ func (i OptionInfo) fallback() any {
 	case KindBool:
 		return i.Default == "true"
 	case KindNumber:
+		if n, err := strconv.ParseInt(i.Default, 0, 64); err == nil { // also 0x76
+			return n
+		}
 		x, _ := strconv.ParseFloat(i.Default, 64)
 		return x
 	}

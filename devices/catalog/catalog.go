@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"edged/devices"
+	"edged/devices/chip"
 	"edged/devices/iio"
 	"edged/devices/line"
 	"edged/devices/mbus"
@@ -27,6 +28,8 @@ func written() []*devices.Driver {
 	return []*devices.Driver{
 		daly(), line.Driver(), mbus.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
 		system.Driver(), w1.Driver(), iio.Driver(),
+		chip.ADS1015(), chip.ADS1115(), chip.AHT20(), chip.BME280(), chip.BMP280(), chip.INA219(), chip.MCP23017(), chip.PCF8574(),
+		chip.SCD4x(), chip.SHT3x(), chip.SHT4x(),
 	}
 }
 

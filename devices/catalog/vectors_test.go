@@ -225,7 +225,7 @@ func TestKnownAnswers(t *testing.T) {
 	}
 	for _, driver := range catalog.Names() {
 		d, _ := catalog.Get(driver)
-		if _, described := catalog.Description(driver); tried[driver] == 0 && !described && driver != "line" && d.New != nil {
+		if _, described := catalog.Description(driver); tried[driver] == 0 && !described && driver != "line" && d.Sensor == nil { // a sensor's stand in its package, too
 			t.Errorf("no known answer of %s was tried", driver)
 		}
 	}

@@ -50,12 +50,18 @@ func treeMap() map[string]entry {
 		"devices/mbus":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/meter":    {ours: []string{"devices", "devices/checksum", "devices/stream"}, why: driverWhy},
 		"devices/nmea":     {ours: []string{"devices", "devices/stream"}, why: driverWhy},
+		"devices/chip": {
+			ours: []string{"devices", "devices/checksum"}, third: []string{"periph.io/x/conn/v3/i2c/i2ctest"}, // for its tests
+			why: "a chip is transactions on a bus that it is given, and their meaning",
+		},
+		"devices/iio":      {ours: []string{"devices"}, why: driverWhy},
+		"devices/w1":       {ours: []string{"devices", "devices/checksum"}, why: driverWhy},
 		"devices/system":   {ours: []string{"devices"}, why: driverWhy},
 		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
 			ours: []string{
-				"devices", "devices/frame", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/system",
-				"devices/vedirect",
+				"devices", "devices/chip", "devices/frame", "devices/iio", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/system",
+				"devices/vedirect", "devices/w1",
 			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},

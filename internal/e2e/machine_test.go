@@ -13,7 +13,24 @@ import (
 // TestTheMachineItselfIsADevice reads the machine that the test runs on.
 func TestTheMachineItselfIsADevice(t *testing.T) {
 	t.Parallel()
-	e := gateway{config: "[gateway]\nid = \"gw\"\n[device.box]\ndriver = \"system\"\nevery = \"200ms\"\n"}.start(t)
+	e := gateway{config: `[gateway]
+id = "gw"
+[device.box]
+driver = "system"
+every = "200ms"
+[device.air]
+driver = "bme280"
+port = "sim"
+every = "200ms"
+[device.relays]
+driver = "mcp23017"
+port = "sim"
+outputs = "a0 a1"
+publish = "on-change"
+[device.tank]
+driver = "w1"
+address = "28-00000000dead"
+`}.start(t)
 	near := subscribe(t, e.port, "near", "edged/gw/dev/box/#")
 	const topic = "edged/gw/dev/box/data"
 	eventually(t, 20*time.Second, "the machine was read three times", func() bool { return len(near.on(topic)) >= 3 })
@@ -36,4 +53,35 @@ func TestTheMachineItselfIsADevice(t *testing.T) {
 	if got := near.last("edged/gw/dev/box/status"); got != "online" {
 		t.Errorf("its status is %q", got)
 	}
+	chips(t, e)
+}
+
+// chips looks at devices that are pretended, and at one that is not there.
+func chips(t *testing.T, e *edged) {
+	t.Helper()
+	near := subscribe(t, e.port, "chips", "edged/gw/dev/#")
+	eventually(t, 20*time.Second, "the air was measured", func() bool { return len(near.on("edged/gw/dev/air/data")) >= 3 })
+	e.run(t, "pub", "edged/gw/dev/relays/set", `{"a1":true,"id":7}`)
+	eventually(t, 20*time.Second, "the relay is switched", func() bool {
+		return near.last("edged/gw/dev/relays/result") == `{"id":7,"ok":true,"readings":{"a1":true}}`
+	})
+	e.run(t, "pub", "edged/gw/dev/relays/set", `{"b1":true,"id":8}`)
+	eventually(t, 20*time.Second, "an input is not switched", func() bool {
+		return near.last("edged/gw/dev/relays/result") == `{"id":8,"ok":false,"text":"there is no command \"b1\", but a0, a1"}`
+	})
+	eventually(t, 20*time.Second, "the thermometer is not there", func() bool {
+		out, _ := e.run(t, "status", "--json")
+		var s struct {
+			Devices []struct{ Name, State, Code, Port string }
+		}
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range s.Devices {
+			if d.Name == "tank" {
+				return d.State == "offline" && d.Code == "E101" && d.Port == "28-00000000dead"
+			}
+		}
+		return false
+	})
 }
