@@ -149,6 +149,7 @@ func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, e
 	boot, up := machineTime()
 	j, err := journal.Open(journal.Config{
 		Dir: filepath.Join(dir, "journal"), FS: b.opts.FS, Log: b.log, Alarm: b.alarm,
+		Reserve: func() int64 { return b.limits().MinFree },
 	}, func(r journal.Record) {
 		heard.take(r)
 		if m := rec.Replay(r); m != nil {

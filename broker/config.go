@@ -64,6 +64,7 @@ type Limits struct {
 	SessionExpiry          time.Duration // the longest that a session outlives its connection
 	SessionQueue           int64         // bytes owed to one persistent session; its oldest are dropped beyond
 	Journal                int64         // bytes of the journal on disk
+	MinFree                int64         // bytes of its file system that the journal leaves free
 }
 
 // Defaults is the configuration of an empty file.
@@ -76,7 +77,7 @@ func Defaults() Config {
 			Clients: 1000, Preauth: 256, PreauthPerAddress: 32, ConnectTimeout: 10 * time.Second,
 			Packet: 256 << 10, TopicLevels: 16, SubscriptionsPerClient: 256,
 			Retained: 10000, RetainedBytes: 16 << 20, Memory: 64 << 20,
-			SessionExpiry: 7 * 24 * time.Hour, SessionQueue: 64 << 20, Journal: 512 << 20,
+			SessionExpiry: 7 * 24 * time.Hour, SessionQueue: 64 << 20, Journal: 512 << 20, MinFree: 256 << 10,
 		},
 	}
 }

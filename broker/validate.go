@@ -82,6 +82,7 @@ func (l *Limits) validate(report func(key, problem string)) {
 		{"retained_bytes", int64(l.RetainedBytes), 0, 1 << 30},
 		{"session_queue", l.SessionQueue, 64 << 10, 1 << 40},
 		{"journal", l.Journal, 4 * journal.SegmentSize, 1 << 44},
+		{"min_free", l.MinFree, 256 << 10, 1 << 44},
 	} {
 		if x.value < x.min || x.value > x.max {
 			report("limits."+x.key, fmt.Sprintf("%s is out of range: use %s to %s", sizeText(x.value), sizeText(x.min), sizeText(x.max)))

@@ -60,5 +60,6 @@ func limitFields(l *broker.Limits) []field {
 		{"session_expiry", duration(&l.SessionExpiry, 0, century)},
 		{"session_queue", size(&l.SessionQueue, 0, mostDisk)},
 		{"journal", size(&l.Journal, 0, mostDisk)},
+		{"min_free", size(&l.MinFree, 0, mostDisk)},
 	}
 }

@@ -70,7 +70,7 @@ func (cfg *Config) showBroker() table {
 			"connect_timeout": FormatDuration(l.ConnectTimeout), "packet": FormatSize(int64(l.Packet)), "topic_levels": l.TopicLevels,
 			"subscriptions_per_client": l.SubscriptionsPerClient, "retained": l.Retained, "retained_bytes": FormatSize(int64(l.RetainedBytes)),
 			"memory": FormatSize(l.Memory), "session_expiry": FormatDuration(l.SessionExpiry), "session_queue": FormatSize(l.SessionQueue),
-			"journal": FormatSize(l.Journal),
+			"journal": FormatSize(l.Journal), "min_free": FormatSize(l.MinFree),
 		},
 	}
 	t.put("tls", tls, len(tls) == 0)
@@ -93,7 +93,7 @@ func (cfg *Config) showUplink() table {
 		"url": u.URLs, "version": versions()[u.Version], "cloud": u.Cloud, "client_id": u.ClientID, "keepalive": FormatDuration(u.KeepAlive), "send": orEmpty(u.Send),
 		"receive": orEmpty(u.Receive), "prefix": u.Prefix, "qos": int(u.QoS), "inflight": u.Inflight,
 		"rate":  table{"messages": u.Rate.Messages, "bytes": u.Rate.Bytes},
-		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull, "order": u.Order},
+		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull, "conflate": orEmpty(u.Conflate), "order": u.Order},
 	}
 	if u.KeepAuto {
 		t["keepalive"] = "auto"

@@ -68,6 +68,7 @@ func queueFields(c *uplink.Config) []field {
 		{"size", size(&c.QueueSize, 1<<10, mostDisk)},
 		{"age", duration(&c.QueueAge, time.Minute, 100*365*24*time.Hour)},
 		{"when_full", choice(&c.WhenFull, []string{"drop-oldest", "reject", "conflate"})},
+		{"conflate", templates(&c.Conflate)},
 		{"order", choice(&c.Order, []string{"fifo", uplink.LiveFirst})},
 	}
 }
@@ -168,7 +169,7 @@ func expand(c *uplink.Config, id string) {
 	for _, s := range []*string{&c.ClientID, &c.Username} {
 		*s = strings.ReplaceAll(*s, placeholder, id)
 	}
-	for _, list := range []*[]string{&c.Send, &c.Receive} {
+	for _, list := range []*[]string{&c.Send, &c.Receive, &c.Conflate} {
 		*list = slices.Clone(*list)
 		for i, s := range *list {
 			(*list)[i] = strings.ReplaceAll(s, placeholder, id)

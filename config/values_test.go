@@ -142,6 +142,10 @@ func TestUplinkValues(t *testing.T) {
 			`e.toml:8:8: uplink.queue.size: "0KiB" is out of range; "1KiB" to "1048576GiB" (E503)`,
 			`e.toml:9:13: uplink.queue.when_full: "newest" is not known; possible: "drop-oldest", "reject", "conflate" (E503)`,
 		}},
+		{"conflate", "[uplink]\nurl = \"mqtt://a\"\nqueue = { conflate = [\"a/#/b\"] }\n", []string{
+			`e.toml:3:11: uplink.queue.conflate: means nothing without when_full = "conflate" (E503)`,
+			`e.toml:3:23: uplink.queue.conflate[0]: "a/#/b" is no topic filter (E503)`,
+		}},
 		{"filters", "[uplink]\nurl = \"mqtt://a\"\nsend = [\"a/#/b\", \"ok\"]\nreceive = [\"a+\", \"\"]\nprefix = \"a/#\"\n", []string{
 			`e.toml:3:9: uplink.send[0]: "a/#/b" is no topic filter (E503)`,
 			`e.toml:4:12: uplink.receive[0]: "a+" is no topic filter (E503)`,

@@ -39,6 +39,7 @@ type Config struct {
 	QueueSize   int64         // bytes that may wait for the cloud
 	QueueAge    time.Duration // how long; 0: however long
 	WhenFull    string        // what the broker does beyond: "drop-oldest", "reject" or "conflate"
+	Conflate    []string      // with "conflate": filters of local topics of which the newest message stays; none: of all
 	Order       string        // LiveFirst, or "fifo"
 	Rate        Rate
 }
@@ -51,7 +52,7 @@ func Defaults() Config {
 	return Config{
 		Version: 4, Cloud: dialect.Generic, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
-		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest", Order: "fifo",
+		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest", Conflate: []string{}, Order: "fifo",
 	}
 }
 
@@ -98,6 +99,9 @@ func (c Config) Validate(report func(key, problem string)) {
 	if c.QueueSize < minQueue {
 		report("queue.size", `must be at least "1KiB"`)
 	}
+	if len(c.Conflate) > 0 && c.WhenFull != "conflate" {
+		report("queue.conflate", `means nothing without when_full = "conflate"`)
+	}
 	c.validateTopics(report)
 	c.validateFiles(report)
 	c.validateCloud(report)
@@ -118,6 +122,11 @@ func (c Config) validateTopics(report func(key, problem string)) {
 	for i, f := range c.Send {
 		if !validFilter(f) {
 			report(item("send", i, true), fmt.Sprintf("%q is no topic filter", f))
+		}
+	}
+	for i, f := range c.Conflate {
+		if !validFilter(f) {
+			report(item("queue.conflate", i, true), fmt.Sprintf("%q is no topic filter", f))
 		}
 	}
 	for i, f := range c.Receive {

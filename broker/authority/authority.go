@@ -42,7 +42,8 @@ type Queue struct {
 	WhenFull string        // "drop-oldest" or "conflate", also for want of space on the disk, or "reject"; "": as the broker's limits say
 	Reserved []string      // filters of topics for which a share of the queue is kept
 
-	LiveFirst bool // what comes while there is a backlog does not wait behind it
+	Conflate  []string // with conflate: filters of the topics of which the newest message stays; none: of all
+	LiveFirst bool     // what comes while there is a backlog does not wait behind it
 }
 
 // somebody has rights, of which there are none while they are nil.

@@ -49,6 +49,9 @@ type Config struct {
 	// E601 the disk is full, E602 it cannot be written, E603 damaged records were skipped. It is called from Open, Start
 	// and Run, by one goroutine at a time, and must neither block nor call the journal. May be nil.
 	Alarm func(code, text string)
+	// Reserve is how many bytes of the file system are left free; nil: what the journal itself needs. The first segments
+	// are made in any case. It is called by one goroutine at a time.
+	Reserve func() int64
 	// Sleep is how the writer waits for company. nil: by a timer of the kernel.
 	Sleep func(d time.Duration)
 }
@@ -64,10 +67,11 @@ func (c *chunk) end() Pos { return place(c.gen, c.off+int64(len(c.b))) }
 
 // Journal is an open log. Its methods may be called from any goroutine.
 type Journal struct {
-	path  string
-	dir   Dir
-	log   *slog.Logger
-	alarm func(code, text string)
+	path    string
+	dir     Dir
+	log     *slog.Logger
+	alarm   func(code, text string)
+	reserve func() int64
 
 	durable atomic.Uint64 // Pos
 	oldest  atomic.Uint64 // first, for readers

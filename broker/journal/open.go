@@ -44,7 +44,7 @@ func Open(cfg Config, replay func(Record)) (*Journal, error) {
 func newJournal(cfg Config) *Journal {
 	j := &Journal{
 		path: cfg.Dir, log: cfg.Log, alarm: cfg.Alarm, work: make(chan struct{}, 1),
-		room: make(chan struct{}),
+		room: make(chan struct{}), reserve: cfg.Reserve,
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)

@@ -230,8 +230,8 @@ func (j *Journal) fillSpare() (err error) {
 	}()
 	if j.filling == nil {
 		// Trying would write up to a segment in vain, each time.
-		if free, err := j.dir.Free(); err == nil && free < SegmentSize+fillStride {
-			return fmt.Errorf("%d bytes are free: %w", free, unix.ENOSPC)
+		if free, err := j.dir.Free(); err == nil && free < SegmentSize+j.leave() {
+			return fmt.Errorf("%d bytes are free, of which %d are left to others: %w", free, j.leave(), unix.ENOSPC)
 		}
 		if j.filling, err = j.dir.Open(fillName, os.O_RDWR|os.O_CREATE|os.O_TRUNC); err != nil {
 			return err
@@ -257,6 +257,18 @@ func (j *Journal) fillSpare() (err error) {
 	}
 	j.setSpare(err == nil)
 	return err
+}
+
+// fewSegments is how many segments a journal may have whatever is free beside it: with less it would stand still rather than
+// leave room.
+const fewSegments = 4
+
+// leave is how many bytes of the file system are to be free beside another segment.
+func (j *Journal) leave() int64 {
+	if j.reserve == nil || len(j.segs) < fewSegments {
+		return fillStride
+	}
+	return max(j.reserve(), fillStride)
 }
 
 // abortFill gives up the spare segment that is being made.

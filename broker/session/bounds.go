@@ -23,7 +23,8 @@ type Queue struct {
 	WhenFull string        // one of these; "": DropOldest, but not for want of space on the disk
 	Reserved []string      // filters of topics for which a share of the queue is kept
 
-	LiveFirst bool // what comes while there is a backlog does not wait behind it
+	Conflate  []string // with conflate: filters of the topics of which the newest message stays; none: of all
+	LiveFirst bool     // what comes while there is a backlog does not wait behind it
 }
 
 // shareReserved is how much of a queue is kept for reserved topics, as a divisor: beyond Size where others are refused.
@@ -37,6 +38,14 @@ func (s *Session) reserved(topic string) bool {
 		}
 	}
 	return false
+}
+
+// conflates tells whether the newest message of a topic stays.
+func (s *Session) conflates(topic string) bool {
+	if s.Queue.WhenFull != Conflate || len(topic) > maxKeptTopic {
+		return false
+	}
+	return len(s.Queue.Conflate) == 0 || slices.ContainsFunc(s.Queue.Conflate, func(f string) bool { return wire.Matches(f, topic) })
 }
 
 // SetQueue changes the session's bounds.

@@ -36,7 +36,7 @@ func (s *Session) consider(topic string, c carried) {
 		}
 		return
 	}
-	if s.Queue.WhenFull != Conflate || len(topic) > maxKeptTopic {
+	if !s.conflates(topic) {
 		return
 	}
 	if s.keeper.newest == nil {

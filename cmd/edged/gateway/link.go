@@ -74,6 +74,7 @@ func (g *Gateway) queue(cfg *uplink.Config) broker.Queue {
 	}
 	return broker.Queue{
 		Size: cfg.QueueSize, Age: cfg.QueueAge, WhenFull: cfg.WhenFull, Reserved: []string{"edged/" + g.id + "/event"},
+		Conflate:  cfg.Conflate,
 		LiveFirst: cfg.Order == uplink.LiveFirst,
 	}
 }
