@@ -18,6 +18,7 @@ import (
 	"edged/bridge"
 	"edged/bridge/port"
 	"edged/broker"
+	"edged/broker/journal/journaltest"
 	"edged/devices"
 	"edged/mqtt"
 )
@@ -38,7 +39,8 @@ type whole struct {
 func newWhole(t *testing.T, opts ...broker.Options) *whole {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	b, err := broker.Open(broker.Defaults(), t.TempDir(), quiet, opts...)
+	opts = append([]broker.Options{{FS: journaltest.New()}}, opts...) // the last counts
+	b, err := broker.Open(broker.Defaults(), "state", quiet, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

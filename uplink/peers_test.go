@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edged/broker"
+	"edged/broker/journal/journaltest"
 	"edged/uplink"
 )
 
@@ -135,7 +136,7 @@ func ourBroker(t *testing.T) *broker.Broker {
 	t.Helper()
 	cfg := broker.Defaults()
 	cfg.Listen = nil
-	b, err := broker.Open(cfg, t.TempDir(), nil)
+	b, err := broker.Open(cfg, "state", nil, broker.Options{FS: journaltest.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"edged/broker"
+	"edged/broker/journal/journaltest"
 	"edged/broker/listener/listenertest"
 )
 
@@ -23,7 +24,7 @@ func everyListener(t *testing.T) (urls []string, ca string) {
 	cfg := broker.Defaults()
 	cfg.Listen = []string{"127.0.0.1:0", "tls://127.0.0.1:0", "ws://127.0.0.1:0/mqtt", "wss://127.0.0.1:0/mqtt", "unix://" + socket}
 	cfg.TLS.Cert, cfg.TLS.Key = listenertest.Write(t, dir, "cert.pem", cert), listenertest.Write(t, dir, "key.pem", key)
-	b, err := broker.Open(cfg, dir, nil)
+	b, err := broker.Open(cfg, "state", nil, broker.Options{FS: journaltest.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,17 +11,18 @@ import (
 	"time"
 
 	"edged/broker"
+	"edged/broker/journal/journaltest"
 )
 
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
-// serve runs a broker with its state in a folder of the test, and returns its address.
+// serve runs a broker on a disk in memory, and returns its address.
 func serve(t *testing.T) string {
 	t.Helper()
 	cfg := broker.Defaults()
 	cfg.Listen = []string{"127.0.0.1:0"}
-	b, err := broker.Open(cfg, t.TempDir(), nil)
+	b, err := broker.Open(cfg, "state", nil, broker.Options{FS: journaltest.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
