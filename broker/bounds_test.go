@@ -113,6 +113,10 @@ func TestSessionExpiryLimit(t *testing.T) {
 	c := s.dial()
 	p := five("c")
 	p.Clean, p.SessionExpiry = false, 3600
+	own := p
+	own.ClientID = "edged-uplink"
+	defer inside(t, s.Broker, own).drop()
+	s.wantHits("session_expiry", 0)
 	if ack := c.connect(p); ack.SessionExpiry == nil || *ack.SessionExpiry != 1 {
 		t.Errorf("CONNACK: %+v", ack)
 	}
