@@ -122,7 +122,7 @@ func clocked(t *testing.T, r *road, bin string, off time.Duration) (*gateway, *w
 	c := newCloud(t, r, fmt.Sprintf("listener 8883 0.0.0.0\ncertfile %s\nkeyfile %s\n",
 		listenertest.Write(t, dir, "cert.pem", cert), listenertest.Write(t, dir, "key.pem", key)))
 	n := watch(t, c)
-	g := &gateway{at: r.gateway, dir: dir, state: filepath.Join(dir, "state"), bin: bin, port: 1883}
+	g := &gateway{at: r.gateway, dir: dir, state: filepath.Join(dir, "state"), bin: bin, port: 1883, alone: true}
 	w := newWall(t, filepath.Join(dir, "clock"))
 	w.off(off)
 	g.env = []string{shiftVariable + "=" + filepath.Join(dir, "clock")}

@@ -28,6 +28,7 @@ type gateway struct {
 	bin   string
 	port  int
 	env   []string
+	alone bool // it sees no /run of this machine, so no time service
 }
 
 // plain is the configuration of a gateway whose cloud is at the end of the road, with more keys of [uplink].
@@ -86,7 +87,11 @@ func (g *gateway) start(t *testing.T) {
 		closed(t, notify.Close())
 		<-heard
 	})
-	cmd := exec.Command(g.bin, "run", "--config", g.config(), "--state", g.state)
+	args := []string{g.bin, "run", "--config", g.config(), "--state", g.state}
+	if g.alone {
+		args = append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+socket), g.env...)
 	g.process = g.at.start(t, cmd, nil)
 	select {

@@ -18,17 +18,19 @@ type clock struct {
 	started time.Time // carries the monotonic clock
 	floor   atomic.Int64
 	service string       // directory of files that tell of a time service, "/run" on a real system
+	synced  func() bool  // whether the kernel's clock is synchronised
 	looked  atomic.Int64 // monotonic seconds since started at which believed was found out, plus 1
 	belief  atomic.Bool
 }
 
-// lifetime is how long after its build a program may be in use. A clock that says more has leapt ahead (a spoilt
-// battery-backed clock, a typing error); were that kept as the newest time, the right one would never be believed again.
+// lifetime is how long after its build a program may be in use. A clock that says more, and that no time service vouches
+// for, has leapt ahead (a spoilt battery-backed clock, a typing error); were that kept as the newest time, the right one
+// would never be believed again.
 const lifetime = 15 * 365 * 24 * time.Hour
 
 // newClock reads the newest time that an earlier run saw in the state directory; built is the time of the sources.
 func newClock(state string, built time.Time) *clock {
-	c := &clock{file: filepath.Join(state, "clock"), started: time.Now(), service: "/run"}
+	c := &clock{file: filepath.Join(state, "clock"), started: time.Now(), service: "/run", synced: synchronised}
 	if built.Unix() > 0 {
 		c.latest = built.Add(lifetime)
 	}
@@ -46,8 +48,9 @@ func (c *clock) Floor() time.Time { return time.Unix(c.floor.Load(), 0) }
 // Uptime is how long the gateway has run, whatever the wall clock did.
 func (c *clock) Uptime() time.Duration { return time.Since(c.started) }
 
-// Believed says whether the wall clock may be believed: it is not before the floor, not years after what
-// this program can live to see and, where a time service runs, the kernel reports it synchronised. It is asked for every reading, so it looks only once a second.
+// Believed says whether the wall clock may be believed: it is not before the floor and, where a time service runs, the
+// kernel reports it synchronised; where none does, it has not leapt. It is asked for every reading, so it looks only once a
+// second.
 func (c *clock) Believed() bool {
 	second := int64(time.Since(c.started)/time.Second) + 1
 	if c.looked.Load() != second {
@@ -59,10 +62,13 @@ func (c *clock) Believed() bool {
 
 func (c *clock) look() bool {
 	now := time.Now()
-	if now.Unix() < c.floor.Load() || c.leapt(now) {
+	switch {
+	case now.Unix() < c.floor.Load():
 		return false
+	case c.timeService():
+		return c.synced()
 	}
-	return !c.timeService() || synchronised()
+	return !c.leapt(now)
 }
 
 // leapt says whether a time is later than this program can be in use.

@@ -16,16 +16,20 @@ func TestClockIsNotBelievedBeforeTheNewestKnownTime(t *testing.T) {
 		built   time.Time
 		kept    time.Time // zero: no earlier run
 		service bool
+		synced  bool
 		want    bool
 	}{
-		{"first start", now.Add(-time.Hour), time.Time{}, false, true},
-		{"clock before the build", now.Add(time.Hour), time.Time{}, false, false},
-		{"clock before an earlier run", now.Add(-time.Hour), now.Add(time.Hour), false, false},
-		{"clock after an earlier run", now.Add(-time.Hour), now.Add(-time.Minute), false, true},
-		{"clock that leapt ahead", now.Add(-lifetime - time.Hour), time.Time{}, false, false},
-		{"an earlier run's clock leapt ahead", now.Add(-time.Hour), now.Add(lifetime), false, true},
-		{"a build of unknown time", time.Unix(0, 0), time.Time{}, false, true},
-		{"with a time service the kernel decides", now.Add(-time.Hour), time.Time{}, true, synchronised()},
+		{"first start", now.Add(-time.Hour), time.Time{}, false, false, true},
+		{"clock before the build", now.Add(time.Hour), time.Time{}, false, false, false},
+		{"clock before an earlier run", now.Add(-time.Hour), now.Add(time.Hour), false, false, false},
+		{"clock after an earlier run", now.Add(-time.Hour), now.Add(-time.Minute), false, false, true},
+		{"clock that leapt ahead", now.Add(-lifetime - time.Hour), time.Time{}, false, true, false},
+		{"an earlier run's clock leapt ahead", now.Add(-time.Hour), now.Add(lifetime), false, false, true},
+		{"a build of unknown time", time.Unix(0, 0), time.Time{}, false, false, true},
+		{"the time service has no time yet", now.Add(-time.Hour), time.Time{}, true, false, false},
+		{"the time service vouches", now.Add(-time.Hour), time.Time{}, true, true, true},
+		{"a program in use for long, with a time service", now.Add(-lifetime - time.Hour), time.Time{}, true, true, true},
+		{"a time service before the build", now.Add(time.Hour), time.Time{}, true, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			state, run := t.TempDir(), t.TempDir()
@@ -44,7 +48,7 @@ func TestClockIsNotBelievedBeforeTheNewestKnownTime(t *testing.T) {
 				}
 			}
 			k := newClock(state, c.built)
-			k.service = run
+			k.service, k.synced = run, func() bool { return c.synced }
 			if got := k.Believed(); got != c.want {
 				t.Errorf("believed: %v, want %v", got, c.want)
 			}
