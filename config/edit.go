@@ -4,17 +4,16 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
 
-// KeyValue is a key of a table with its value: a string, a list of strings, or nil for a key that is to go.
+// KeyValue is a key of a table with its value: what TOML can say (a string, a number, a boolean, a list, a table of
+// strings), or nil for a key that is to go.
 type KeyValue struct {
 	Key   string
 	Value any
@@ -223,45 +222,4 @@ func less(values map[string]any, table []string) map[string]any {
 		delete(values, table[0])
 	}
 	return values
-}
-
-// literal writes a value as TOML.
-func literal(value any) (string, error) {
-	switch v := value.(type) {
-	case string:
-		return quote(v)
-	case []string:
-		items := make([]string, len(v))
-		for i, s := range v {
-			q, err := quote(s)
-			if err != nil {
-				return "", err
-			}
-			items[i] = q
-		}
-		return "[" + strings.Join(items, ", ") + "]", nil
-	}
-	return "", fmt.Errorf("a %T cannot be written", value)
-}
-
-// quote writes a string as TOML's basic string.
-func quote(s string) (string, error) {
-	if !utf8.ValidString(s) {
-		return "", errors.New("the text is not UTF-8")
-	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String(), nil
 }

@@ -74,6 +74,10 @@ func treeMap() map[string]entry {
 			third: []string{"go.bug.st/serial", sys},
 			why:   "hardware libraries stay behind ports, and a port does not know what speaks on it",
 		},
+		"bridge/scan": {
+			ours: []string{"bridge/port", "devices", "devices/checksum"},
+			why:  "what speaks on a port is found without a broker, by the drivers that it is handed",
+		},
 		"bridge/port/capture": {why: "what went over a port is text, whoever wrote and reads it"},
 		"bridge/port/child": {
 			third: []string{sys},
