@@ -79,9 +79,10 @@ type Broker struct {
 	commits   commits
 	lingering atomic.Int32   // connections that wait for their clients to read why they end
 	preauth   session.Budget // of CONNECTs that have begun to come
-	shedding  sync.Mutex     // held by who does so; nobody waits for it
-	evicting  sync.Mutex     // the same
-	starving  atomic.Bool    // some session waits for memory
+	aliases   session.Budget // of topic aliases, which also count in env.Memory
+	turn      chan struct{}  // holds one: there is a packet that may grow beyond the bound of memory
+	evicting  sync.Mutex     // held by who does so; nobody waits for it
+	starving  atomic.Bool    // somebody waits for memory
 	wall      wall
 	clock     *clock
 	counters  statistics.Counters
@@ -116,7 +117,7 @@ const maxSessions = 20000
 // Damaged contents, a full disk and a read-only one are told as alarms. The error wraps [journal.ErrUnusable].
 func Open(cfg Config, dir string, log *slog.Logger, opts ...Options) (*Broker, error) {
 	b := &Broker{
-		cfg: cfg, log: log, auth: authority.New(), trim: make(chan struct{}, 1), lastOrder: 1 << 32,
+		cfg: cfg, log: log, auth: authority.New(), trim: make(chan struct{}, 1), turn: make(chan struct{}, 1), lastOrder: 1 << 32,
 		sessions: map[string]*session.Session{}, conns: map[*conn]struct{}{},
 	}
 	for _, o := range opts {

@@ -32,6 +32,9 @@ const clockEvery = 10 * time.Minute
 
 func (c *clock) now() int64 { return c.base + time.Since(c.start).Milliseconds() }
 
+// ticks counts the nanoseconds of this run, likewise.
+func (b *Broker) ticks() int64 { return int64(time.Since(b.clock.start)) }
+
 // clockRecord is the body of a record of the clock: what it showed, how long the machine was up, and since which boot.
 type clockRecord struct {
 	at, up int64 // milliseconds

@@ -44,10 +44,13 @@ type conn struct {
 	maxSize   int           // largest packet that the client takes, 0: any
 	noTexts   bool          // it wants no reason strings
 	keepAlive time.Duration // 0: none
-	lastRead  atomic.Int64  // Unix nanoseconds
-	held      atomic.Bool   // its reader waits for the disk
+	lastRead  atomic.Int64  // by Broker.ticks
+	held      atomic.Bool   // its reader waits for the disk, or for memory
 	buffered  atomic.Int32  // bytes of its reader's buffer beyond the least
-	began     atomic.Int64  // Unix nanoseconds; since when it waits for the rest of a packet, 0: it does not
+	began     atomic.Int64  // by Broker.ticks; since when it waits for the rest of a packet, 0: it does not
+	awaits    atomic.Bool   // its reader waits for the rest of a packet
+	unsent    atomic.Int32  // looks at it since some of that came
+	aliased   atomic.Int32  // bytes of the topics that the client gave aliases
 
 	mu       sync.Mutex         // guards what follows
 	cancel   context.CancelFunc // ends its waiting for the disk
@@ -56,11 +59,11 @@ type conn struct {
 	spare    []byte
 	dirty    bool // somebody is going to flush
 	writing  bool
-	draining int       // bytes that a goroutine writes
-	stalled  time.Time // since when it writes them
-	answers  int       // bytes of out that the client has asked for, and will only ask for again once it has read
-	closing  bool      // close once the output is written
-	lingers  bool      // once closing, it is closed by the reader
+	draining int  // bytes that a goroutine has still to write
+	untaken  int  // looks at it since the peer took some of them
+	answers  int  // bytes of out that the client has asked for, and will only ask for again once it has read
+	closing  bool // close once the output is written
+	lingers  bool // once closing, it is closed by the reader
 	closed   bool
 	more     bool // the session waits for room in the output
 	acks     []dueAck
@@ -80,6 +83,8 @@ type conn struct {
 	props    []byte
 	scratch  *publication
 	received statistics.Traffic // not counted yet
+	had      int                // bytes of a packet, when unsent was 0
+	turn     bool               // it has Broker.turn
 	waited   bool               // for the disk, since the last read
 	bulky    bool               // it has sent a packet that does not go into the poller's buffer with others
 }

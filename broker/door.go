@@ -83,9 +83,10 @@ func (b *Broker) attend(ctx context.Context, c *conn, read func(context.Context)
 // part is the end of a connection that nobody reads from any more.
 func (b *Broker) part(ctx context.Context, c *conn) {
 	close(c.done)
+	c.passTurn()
 	if !c.inside {
 		c.budget().Take(-int(c.buffered.Swap(0)))
-		b.env.Memory.Take(-c.aliases.bytes)
+		c.dropAliases()
 	}
 	b.ended(c)
 	c.linger(ctx)

@@ -198,6 +198,22 @@ func (s *site) connectAs(id string, keepAlive uint16) *peer {
 	return s.connect(wire.ConnectPacket{Level: 4, Clean: true, ClientID: id, KeepAlive: keepAlive}, false)
 }
 
+// fill publishes messages of 100 KiB until one is refused, and tells how many were taken: at least 60.
+func (l *bounded) fill(pub *peer) (payload string, taken int) {
+	l.t.Helper()
+	payload = strings.Repeat("x", 100<<10)
+	for ; taken < 400; taken++ {
+		pub.publish("t/a", payload, 1, uint16(taken+1))
+		if pub.wantAck(wire.Puback, uint16(taken+1)) == wire.QuotaExceeded {
+			break
+		}
+	}
+	if taken < 60 || taken == 400 {
+		l.t.Fatalf("%d of 100 KiB were taken", taken)
+	}
+	return payload, taken
+}
+
 // At the journal's bound, what a session that rejects is owed stays: publishers wait, or are refused, until it has taken
 // it.
 func TestJournalsBoundTakesNothingFromASessionThatRejects(t *testing.T) {
@@ -206,15 +222,8 @@ func TestJournalsBoundTakesNothingFromASessionThatRejects(t *testing.T) {
 		s.cfg.Limits.Journal, s.cfg.Limits.SessionQueue = 8<<20, 8<<20
 	})
 	pub := l.five("pub")
-	payload := strings.Repeat("x", 100<<10)
-	taken := 0
-	for ; taken < 400; taken++ {
-		pub.publish("t/a", payload, 1, uint16(taken+1))
-		if reason := pub.wantAck(wire.Puback, uint16(taken+1)); reason == wire.QuotaExceeded {
-			break
-		}
-	}
-	if taken < 60 || taken > 200 {
+	payload, taken := l.fill(pub)
+	if taken > 200 {
 		t.Fatalf("%d of 100 KiB were taken into a journal of 8 MiB", taken)
 	}
 	if st := l.status(); st.Dropped != 0 || st.Messages != uint64(taken) {
@@ -237,18 +246,7 @@ func TestJournalsBoundTakesNothingFromASessionThatRejects(t *testing.T) {
 func TestFullDiskRefusesForASessionThatRejects(t *testing.T) {
 	t.Parallel()
 	l := newBounded(t, broker.Queue{Size: 1 << 30, WhenFull: "reject"}, func(s *site) { s.disk.SetLimit(20 << 20) })
-	pub := l.five("pub")
-	payload := strings.Repeat("x", 100<<10)
-	taken := 0
-	for ; taken < 400; taken++ {
-		pub.publish("t/a", payload, 1, uint16(taken+1))
-		if reason := pub.wantAck(wire.Puback, uint16(taken+1)); reason == wire.QuotaExceeded {
-			break
-		}
-	}
-	if taken < 60 || taken == 400 {
-		t.Fatalf("%d of 100 KiB were taken onto a disk of 20 MiB", taken)
-	}
+	payload, taken := l.fill(l.five("pub"))
 	c := l.connect(true)
 	for range taken {
 		c.wantPayload(payload)

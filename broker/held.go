@@ -86,11 +86,10 @@ func waitFor(ctx context.Context, d time.Duration, wait func(context.Context) er
 	return ctx.Err()
 }
 
-// letGo ends a wait of the reader's. That the rest of a packet did not come meanwhile was our doing: its time begins anew.
+// letGo ends a wait of the reader's. That nothing was read meanwhile was our doing: the client's time begins anew.
 func (c *conn) letGo() {
-	if c.began.Load() != 0 {
-		c.began.Store(time.Now().UnixNano())
-	}
+	c.lastRead.Store(c.b.ticks())
+	c.unsent.Store(0)
 	c.held.Store(false)
 }
 

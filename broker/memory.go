@@ -6,11 +6,11 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"edged/broker/session"
 	"edged/broker/statistics"
+	"edged/mqtt/wire"
 )
 
 // Limits.Memory is what the machine may lose to our clients, as the system counts it. Buffers are longer than what is in
@@ -18,94 +18,132 @@ import (
 // their bounds, besides the retained messages: so each of the two gets an eighth.
 //
 // What waits: output and queues of slow readers, packets that have begun to come, acknowledgements that wait for the
-// disk, topic aliases. It is shed in this order:
+// disk, topic aliases. A client that reads what it gets and goes on with what it has begun is never closed for it, however
+// much others hold; at most it is not read from for a while:
 //
-//  1. beyond half: a reader for whom 64 KiB wait gets no more of QoS 0, and the rest of what it is owed comes later,
-//  2. beyond three quarters: what a clean session would queue is dropped, persistent ones read on from the journal later,
-//     and connections are closed, the one first that has been stuck for longest,
-//  3. at the bound: who sends a large packet waits for that, for 5 s at most, then is closed.
+//  1. beyond half, a reader for whom 64 KiB wait gets no more of QoS 0, and the rest of what it is owed comes later,
+//  2. beyond three quarters, what a clean session would queue is dropped, and persistent ones read on from the journal
+//     later: the rest is for packets that come,
+//  3. at the bound, who sends a large packet is not read from until there is room. One of them at a time has the turn: its
+//     packet grows beyond the bound to its end, so that halves of packets never wait for each other,
+//  4. while somebody waits for memory, connections are closed that hold some and have not moved for a second in which
+//     that was up to them: who takes nothing of its output, or sends neither the end of a packet nor 4 KiB more of it.
+//     Those go first that hold most.
 //
-// What stands: sessions, their subscriptions and wills. At the bound the persistent sessions go that nobody is connected
-// to, those first that are owed nothing, the longest away first; then subscriptions are refused.
+// Topic aliases have a quarter of it at most: there the client goes that has most of them.
 const shareOfMemory = 8
 
-// preauthShare is how much of what may wait may be CONNECTs that have begun to come.
-const preauthShare = 8
+// preauthShare is how much of what may wait may be CONNECTs that have begun to come, aliasShare how much topic aliases.
+const (
+	preauthShare = 8
+	aliasShare   = 4
+)
 
 func (b *Broker) setMemory(limit int64) {
 	b.env.Memory.SetLimit(limit / shareOfMemory)
 	b.env.State.SetLimit(limit / shareOfMemory)
 	b.preauth.SetLimit(limit / shareOfMemory / preauthShare)
+	b.aliases.SetLimit(limit / shareOfMemory / aliasShare)
 }
 
 // memoryInUse is how much of Limits.Memory is taken, without what the collector needs.
 func (b *Broker) memoryInUse() int64 { return b.env.Memory.Used() + b.preauth.Used() + b.standing() }
 
-// nodeBytes is what a level of a filter takes in the router, roughly.
-const nodeBytes = 340
-
-// standing is how many bytes sessions and subscriptions take.
-func (b *Broker) standing() int64 { return b.env.State.Used() + nodeBytes*b.router.Nodes() }
-
-// roomFor tells whether a subscription to a filter may be added.
-func (b *Broker) roomFor(filter string) bool {
-	return b.env.State.Fits(int(nodeBytes*b.router.Nodes()) + 2*len(filter) + nodeBytes*(2+strings.Count(filter, "/")))
-}
-
-// wantedRoom is how much is made free when sessions wait for memory.
+// wantedRoom is how much is made free below what queues and output may fill, when somebody waits for memory.
 const wantedRoom = 512 << 10
 
-// shed closes connections while there is no room for n more bytes that wait, first those that have been stuck for longest.
-func (b *Broker) shed(n int) {
-	if b.env.Memory.Excess(n) == 0 || !b.shedding.TryLock() {
-		return
+// sweepMemory makes room where somebody waits for it.
+func (b *Broker) sweepMemory() {
+	var r session.Round
+	need := 0
+	if b.starving.Swap(false) {
+		need = int(b.limits().Memory)/shareOfMemory/4 + wantedRoom
+		for _, c := range b.connections() {
+			if c.starved() {
+				c.pump(&r)
+			}
+		}
 	}
-	defer b.shedding.Unlock()
+	r.Flush()
+	b.shed(need)
+}
+
+// shed closes connections while there is no room for n more bytes that wait: those that have not moved, first those that
+// hold most. Each call is a look at them.
+func (b *Broker) shed(n int) {
 	excess := b.env.Memory.Excess(n)
 	if excess == 0 {
 		return
 	}
-	excess += b.env.Memory.Used() / 8 // so that it is not called again at once
-	for _, x := range b.stuck() {
+	var all []keeper
+	for _, c := range b.connections() {
+		if x := c.look(); x.idle && !c.inside && x.bytes > worthShedding {
+			all = append(all, x)
+		}
+	}
+	slices.SortFunc(all, func(x, y keeper) int { return cmp.Compare(y.bytes, x.bytes) })
+	for _, x := range all {
 		if excess <= 0 {
 			return
 		}
-		excess -= int64(x.holds)
+		excess -= int64(x.bytes)
 		b.counters.Hit(statistics.MemoryShed)
 		if loud, n := b.refused.note(shedMemory, ""); loud {
-			b.log.Warn("connection closed: limits.memory is reached, and it has been stuck for longest", "peer", x.c.peer(),
-				"client_id", x.c.clientID(), "since", x.since.Format(time.RFC3339), "bytes", x.holds, "so_far", n)
+			b.log.Warn("connection closed: limits.memory is reached, and it holds some and has not moved for a second",
+				"peer", x.c.peer(), "client_id", x.c.clientID(), "bytes", x.bytes, "so_far", n)
 		}
 		x.c.close()
 	}
 }
 
-type stuckConn struct {
+// keeper is a connection of which something waits.
+type keeper struct {
 	c     *conn
-	since time.Time
-	holds int
+	bytes int
+	idle  bool // it has not moved although that was up to it
 }
 
-// worthShedding is what a connection must hold for its end to help, stuckFor how long it must not have moved.
+// worthShedding is what a connection must hold for its end to help, and honestPace what of a packet must come while
+// idleLooks looks are taken at it. Looks are counted rather than time: on a machine that stood still nobody is late.
 const (
 	worthShedding = 4 << 10
-	stuckFor      = 200 * time.Millisecond
-	finishWithin  = 800 * time.Millisecond // how much longer the rest of a packet may take
+	honestPace    = 4 << 10
+	idleLooks     = 1 + int(time.Second/sweepEvery)
 )
 
-// stuck are the connections from outside of which something waits, those first that have not moved for longest.
-func (b *Broker) stuck() []stuckConn {
-	var all []stuckConn
-	for _, c := range b.connections() {
-		if c.inside {
-			continue
-		}
-		if x := c.stuck(); x.holds > worthShedding && time.Since(x.since) > stuckFor {
-			all = append(all, x)
-		}
+// look tells what the connection holds, and whether it has not moved for so many looks.
+func (c *conn) look() keeper {
+	x := keeper{c: c, bytes: int(c.buffered.Load())}
+	if c.awaits.Load() {
+		x.idle = c.unsent.Add(1) >= int32(idleLooks)
 	}
-	slices.SortFunc(all, func(x, y stuckConn) int { return x.since.Compare(y.since) })
-	return all
+	c.mu.Lock()
+	if c.draining > 0 {
+		c.untaken++
+		x.idle = x.idle || c.untaken >= idleLooks
+	}
+	x.bytes += len(c.out) + c.draining + ackBytes*len(c.acks)
+	x.idle = x.idle && !c.closed
+	c.mu.Unlock()
+	if s := c.standing.Load(); s != nil {
+		s.Lock()
+		if s.Sink() == session.Sink(c) {
+			x.bytes += s.Holds()
+		}
+		s.Unlock()
+	}
+	return x
+}
+
+// receive reads on, of a packet of which w bytes are there.
+func (c *conn) receive(buf []byte, w int) (int, error) {
+	if w == 0 || w-c.had >= honestPace {
+		c.had = w
+		c.unsent.Store(0)
+	}
+	c.awaits.Store(w > 0)
+	defer c.awaits.Store(false)
+	return c.input.Read(buf[w:])
 }
 
 func (b *Broker) connections() []*conn {
@@ -116,28 +154,6 @@ func (b *Broker) connections() []*conn {
 		all = append(all, c)
 	}
 	return all
-}
-
-// stuck tells how much the connection holds, and since when nothing of it has moved.
-func (c *conn) stuck() stuckConn {
-	x := stuckConn{c: c, since: time.Now(), holds: int(c.buffered.Load())}
-	if began := c.began.Load(); began != 0 && x.holds > 0 && !c.held.Load() { // else it is we who let it wait
-		x.since = time.Unix(0, began).Add(finishWithin)
-	}
-	c.mu.Lock()
-	if c.writing && c.stalled.Before(x.since) {
-		x.since = c.stalled
-	}
-	x.holds += len(c.out) + c.draining + ackBytes*len(c.acks)
-	c.mu.Unlock()
-	if s := c.standing.Load(); s != nil {
-		s.Lock()
-		if s.Sink() == session.Sink(c) {
-			x.holds += s.Holds()
-		}
-		s.Unlock()
-	}
-	return x
 }
 
 func (c *conn) clientID() string {
@@ -155,36 +171,44 @@ func (c *conn) budget() *session.Budget {
 	return &c.b.env.Memory
 }
 
-// takes asks for n more bytes for a packet that has begun to come. A client that is connected waits a while for them. It
-// is false where the connection has to end.
+// takes asks for n more bytes for a packet that has begun to come. A client that is connected waits for them, or for its
+// turn to take them all the same. It is false where the connection has to end.
 func (c *conn) takes(ctx context.Context, n int) bool {
 	switch {
-	case c.inside || c.budget().Fits(n):
+	case c.inside || c.turn || c.budget().Fits(n):
 		return true
 	case c.standing.Load() == nil:
 		return c.takesBefore(n)
 	}
+	c.b.counters.Hit(statistics.MemoryWait)
+	c.scratch.round.Flush()
 	c.held.Store(true)
 	defer c.letGo()
-	for end := time.Now().Add(awaitRoom); time.Now().Before(end); {
-		c.scratch.round.Flush()
-		if c.b.shed(n); c.budget().Fits(n) {
-			return true
-		}
-		t := time.NewTimer(awaitRoom / 100)
+	tick := time.NewTicker(lookForRoom)
+	defer tick.Stop()
+	for !c.turn && !c.budget().Fits(n) {
+		c.b.starving.Store(true)
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			return false
-		case <-t.C:
+		case c.b.turn <- struct{}{}:
+			c.turn = true
+		case <-tick.C:
 		}
 	}
-	c.b.counters.Hit(statistics.MemoryShed)
-	return false
+	return true
 }
 
-// awaitRoom is how long a client may wait for memory for its packet.
-const awaitRoom = 5 * time.Second
+// lookForRoom is how often who waits for memory looks whether there is some.
+const lookForRoom = 100 * time.Millisecond
+
+// passTurn gives the turn to whoever waits for it.
+func (c *conn) passTurn() {
+	if c.turn {
+		c.turn = false
+		<-c.b.turn
+	}
+}
 
 // takesBefore asks for n more bytes for a CONNECT. Where there is no room, the connection has to end that waits for the
 // rest of its CONNECT for longest; false: that is this one.
@@ -210,77 +234,38 @@ func (c *conn) takesBefore(n int) bool {
 	return c.b.preauth.Fits(n)
 }
 
-// crowded tells whether another session needs room to be made.
-func (b *Broker) crowdedSessions() bool {
-	b.mu.Lock()
-	n := len(b.sessions)
-	b.mu.Unlock()
-	return n >= maxSessions || !b.env.State.Fits(int(nodeBytes*b.router.Nodes())+sessionRoom)
-}
-
-// sessionRoom is what is kept free for a session that comes.
-const sessionRoom = 64 << 10
-
-// makeRoom ends persistent sessions that nobody is connected to, if there are too many. No set-up lock may be held.
-func (b *Broker) makeRoom(p *publication) {
-	if !b.crowdedSessions() || !b.evicting.TryLock() {
-		return
+// keepAlias counts what a topic alias takes more than what it stood for before. Where aliases take too much together, the
+// connection has to end that has most of them; the fault is that it is this one.
+func (c *conn) keepAlias(more int) *wire.Fault {
+	if c.inside || more == 0 {
+		return nil
 	}
-	defer b.evicting.Unlock()
-	if !b.crowdedSessions() {
-		return
+	c.aliased.Add(int32(more))
+	c.b.env.Memory.Take(more)
+	c.b.aliases.Take(more)
+	if more < 0 || c.b.aliases.Fits(0) || c.aliased.Load() <= fewAliases {
+		return nil
 	}
-	all := b.away()
-	for _, x := range all[:min(len(all), max(len(all)/64, 16))] {
-		b.evict(p, x.s)
-	}
-	p.round.Flush()
-}
-
-type awaySession struct {
-	s    *session.Session
-	owed bool
-	left int64
-}
-
-// away are the sessions of clients from outside that are not connected, in the order in which they have to go.
-func (b *Broker) away() []awaySession {
-	var all []awaySession
-	for _, s := range b.all() {
-		s.Lock()
-		if s.Sink() == nil && !s.Ended() && !s.Inside() {
-			all = append(all, awaySession{s, s.Status().Messages > 0, s.Left})
+	most := c
+	for _, o := range c.b.connections() {
+		if o.aliased.Load() > most.aliased.Load() {
+			most = o
 		}
-		s.Unlock()
 	}
-	slices.SortFunc(all, func(x, y awaySession) int {
-		if x.owed != y.owed {
-			if x.owed {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Compare(x.left, y.left)
-	})
-	return all
+	c.b.counters.Hit(statistics.MemoryShed)
+	if most != c {
+		most.close()
+		return nil
+	}
+	return &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for a topic alias"}
 }
 
-func (b *Broker) evict(p *publication, s *session.Session) {
-	defer b.setup.lock(s.ID)()
-	s.Lock()
-	gone := s.Sink() == nil && !s.Ended()
-	owed := s.Status().Messages
-	s.Unlock()
-	if !gone {
-		return // it has come back, or is over
-	}
-	b.counters.Hit(statistics.Sessions)
-	if owed > 0 {
-		b.counters.Dropped(owed)
-	}
-	if loud, n := b.refused.note(shedSession, ""); loud || owed > 0 {
-		b.log.Warn("session given up: there are too many, and its client has been away for longest", "client_id", s.ID,
-			"messages", owed, "so_far", n)
-	}
-	b.end(p, s)
+// fewAliases is how many bytes of aliases any client may have.
+const fewAliases = 2 << 10
+
+// dropAliases gives back what the connection's topic aliases took.
+func (c *conn) dropAliases() {
+	n := -int(c.aliased.Swap(0))
+	c.b.env.Memory.Take(n)
+	c.b.aliases.Take(n)
 }

@@ -55,9 +55,6 @@ func (c *conn) write() (more bool) {
 			n = c.tryOut(buf)
 		}
 		if n < len(buf) {
-			c.mu.Lock()
-			c.draining, c.stalled = len(buf)-n, time.Now()
-			c.mu.Unlock()
 			c.b.workers.Go(func() { c.b.contain("a writer", func() { c.drain(buf, n) }) })
 			return false
 		}
@@ -70,7 +67,7 @@ func (c *conn) write() (more bool) {
 func (c *conn) next() []byte {
 	if buf := c.out; len(buf) > 0 {
 		c.out, c.spare = c.spare[:0], nil
-		if c.answers > maxAnswers {
+		if c.answers > fewAnswers {
 			select {
 			case c.ackRoom <- struct{}{}:
 			default:
@@ -99,10 +96,7 @@ func (c *conn) reuse(buf []byte) {
 // drain writes the output while the peer is slow; it ends when all is written or the connection is closed.
 func (c *conn) drain(buf []byte, from int) {
 	for {
-		err := c.allowWrite()
-		if err == nil {
-			_, err = c.nc.Write(buf[from:])
-		}
+		err := c.put(buf[from:])
 		c.mu.Lock()
 		c.reuse(buf)
 		c.draining = 0
@@ -131,15 +125,31 @@ func (c *conn) drain(buf []byte, from int) {
 			c.mu.Unlock()
 			return
 		}
-		c.draining, c.stalled = len(buf), time.Now()
 		c.mu.Unlock()
 	}
 }
 
-// allowWrite sets the deadline of a write.
-func (c *conn) allowWrite() error {
+// pieceOut is what is written at a time to a slow peer: whoever takes so much is not stalled, and not idle.
+const pieceOut = 16 << 10
+
+// put writes p and waits for the peer to take it.
+func (c *conn) put(p []byte) error {
+	for ; len(p) > 0; p = p[min(pieceOut, len(p)):] {
+		if err := c.allowWrite(len(p)); err != nil {
+			return err
+		}
+		if _, err := c.nc.Write(p[:min(pieceOut, len(p))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allowWrite sets the deadline of a write, when so many bytes are left of the output.
+func (c *conn) allowWrite(left int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.draining, c.untaken = left, 0
 	if c.closing {
 		return c.nc.SetWriteDeadline(time.Now().Add(lastWords))
 	}

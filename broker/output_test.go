@@ -3,13 +3,10 @@
 package broker
 
 import (
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"edged/broker/authority"
-	"edged/broker/journal/journaltest"
 	"edged/broker/session"
 	"edged/broker/statistics"
 	"edged/mqtt/wire"
@@ -17,14 +14,8 @@ import (
 
 // Whoever flushes for a session that waits for memory does not try again and again until there is some.
 func TestFlushDoesNotSpinWhileMemoryIsFull(t *testing.T) {
-	b, err := Open(Defaults(), "state", nil, Options{FS: journaltest.New()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	c := newConn(b, ours, &authority.Client{}, nil)
+	b := opened(t)
+	c, _ := pair(t, b)
 	written := 0
 	c.tryOut = func(p []byte) int {
 		written += len(p)
@@ -68,14 +59,8 @@ func TestFlushDoesNotSpinWhileMemoryIsFull(t *testing.T) {
 // is not.
 func TestPeerThatTakesNothingIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := Open(Defaults(), "state", nil, Options{FS: journaltest.New()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		ours, theirs := net.Pipe()
-		defer theirs.Close()
-		c := newConn(b, ours, &authority.Client{}, nil)
+		b := opened(t)
+		c, theirs := pair(t, b)
 		send := func() {
 			var r session.Round
 			c.send(&r, make([]byte, 1000))

@@ -159,19 +159,6 @@ func (c *conn) answer(kind byte, id uint16, reason byte, pos journal.Pos) {
 	c.acknowledge(&c.scratch.round, pos, wire.AppendAck(p[:0], kind, id, reason, c.version))
 }
 
-// keepAlias counts what a topic alias takes more than what it stood for before.
-func (c *conn) keepAlias(more int) *wire.Fault {
-	if c.inside || more == 0 {
-		return nil
-	}
-	c.b.env.Memory.Take(more)
-	if more < 0 || c.b.env.Memory.FitsPart(0, session.Scarce) {
-		return nil
-	}
-	c.b.counters.Hit(statistics.MemoryShed)
-	return &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for a topic alias"}
-}
-
 // maxHeld is how many QoS 2 messages a client may have begun and not released before MQTT 5, which has a bound for it.
 const maxHeld = 2000
 

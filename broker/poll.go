@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -133,7 +132,6 @@ func (p *poller) round(events []unix.EpollEvent) {
 		p.serve(events[i].Fd)
 	}
 	p.b.contain("a flush", p.scratch.round.Flush)
-	p.b.shed(0)
 }
 
 // serve reads once from a connection and handles what came.
@@ -230,7 +228,7 @@ func (c *conn) poll(buf []byte) (v verdict, rest []byte) {
 		return goesOn, nil
 	}
 	if n > 0 {
-		c.lastRead.Store(time.Now().UnixNano())
+		c.lastRead.Store(c.b.ticks())
 	}
 	used, _, f := c.packets(context.Background(), buf[:n])
 	c.received.Bytes += uint64(used)

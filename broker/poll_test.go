@@ -7,18 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"edged/broker/journal/journaltest"
 )
-
-func watcher(t *testing.T) *Broker {
-	b, err := Open(Defaults(), "state", nil, Options{FS: journaltest.New()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
-}
 
 // tcp gives a connection whose other end is the test's, which never says anything.
 func tcp(t *testing.T, b *Broker) *conn {
@@ -55,7 +44,7 @@ func waitsFor(t *testing.T, what string, f func()) {
 
 // A connection that is closed while the poller takes it over is closed, and keeps nobody waiting.
 func TestClosedWhileTakenOver(t *testing.T) {
-	b := watcher(t)
+	b := opened(t)
 	for range 200 {
 		c := tcp(t, b)
 		var both sync.WaitGroup
@@ -82,7 +71,7 @@ func TestClosedWhileTakenOver(t *testing.T) {
 
 // A first client that comes while the broker stops is not watched, and nothing stays behind that waits for it.
 func TestFirstTakenOverTooLate(t *testing.T) {
-	b := watcher(t)
+	b := opened(t)
 	if err := b.poller.close(); err != nil {
 		t.Error(err)
 	}

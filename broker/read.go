@@ -23,10 +23,11 @@ const (
 const connectMax = 65 << 10
 
 // maxAcks bounds the acknowledgements that may wait for the disk in one connection, maxAnswers the bytes of answers that
-// the client does not read; then its reader waits.
+// the client does not read, of which there may be fewAnswers where memory is at its bound; then its reader waits.
 const (
 	maxAcks    = 4000
 	maxAnswers = 64 << 10
+	fewAnswers = 4 << 10
 )
 
 // limit is the largest packet that is taken.
@@ -45,11 +46,11 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 	for {
 		n, err := copy(buf[w:], rest), error(nil)
 		if rest = nil; n == 0 {
-			n, err = c.input.Read(buf[w:])
+			n, err = c.receive(buf, w)
 		}
 		w += n
 		if n > 0 {
-			c.lastRead.Store(time.Now().UnixNano())
+			c.lastRead.Store(c.b.ticks())
 		}
 		preauth := c.standing.Load() == nil
 		used, need, f := c.packets(ctx, buf[:w])
@@ -60,7 +61,7 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 		c.b.counters.Received(&c.received)
 		if f == nil && err == nil {
 			w = copy(buf, buf[used:w])
-			c.began.Store(unfinished(c.began.Load(), w, used))
+			c.began.Store(c.unfinished(w, used))
 			buf, f = c.resize(ctx, buf, w, n, need)
 		}
 		if f != nil {
@@ -74,12 +75,13 @@ func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 			}
 			return false
 		}
-		c.b.shed(0)
 		if !c.listens(ctx) {
 			return false
 		}
-		if w == 0 && c.pollable(len(buf)) {
-			return true
+		if w == 0 {
+			if c.passTurn(); c.pollable(len(buf)) {
+				return true
+			}
 		}
 		if n >= readMin { // more may be there already: who says much lets the others have their turn
 			runtime.Gosched()
@@ -102,12 +104,13 @@ func (c *conn) pollable(buf int) bool {
 
 // unfinished is since when the connection waits for the rest of a packet, when w bytes of it are there and used bytes of
 // others were handled; 0 without one.
-func unfinished(began int64, w, used int) int64 {
+func (c *conn) unfinished(w, used int) int64 {
+	began := c.began.Load()
 	switch {
 	case w == 0:
 		return 0
 	case used > 0 || began == 0:
-		return time.Now().UnixNano()
+		return c.b.ticks()
 	}
 	return began
 }
@@ -129,7 +132,7 @@ func (c *conn) listens(ctx context.Context) bool {
 func (c *conn) deaf() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.closed && (c.answers > maxAnswers || len(c.acks) > 2*maxAcks)
+	return !c.closed && (c.answers > maxAnswers || c.answers > fewAnswers && !c.b.env.Memory.Fits(0) || len(c.acks) > 2*maxAcks)
 }
 
 // packets handles the whole packets in p and tells how many bytes they are, and how many the next has, if that is known.
@@ -181,14 +184,14 @@ func (c *conn) resize(ctx context.Context, buf []byte, w, n, need int) ([]byte, 
 		}
 	case w == 0 && n == len(buf) && len(buf) < readMax && c.budget().FitsPart(4*len(buf), session.Scarce):
 		size = 4 * len(buf)
-	case w == 0 && len(buf) > readMax && !c.budget().FitsPart(0, session.Plenty), w == 0 && len(buf) > readMin && n < len(buf)/16:
+	case w == 0 && len(buf) > readMin && (n < len(buf)/16 || (n < len(buf) || len(buf) > readMax) && !c.budget().FitsPart(0, session.Plenty)):
 		size = readMin
 	}
 	if size == len(buf) {
 		return buf, nil
 	}
 	if size > len(buf) && w > 0 && !c.takes(ctx, size-len(buf)) {
-		return buf, &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for the rest of the packet"}
+		return buf, &wire.Fault{Code: wire.QuotaExceeded, Text: "no memory for the rest of CONNECT"}
 	}
 	c.account(len(buf), size)
 	fresh := make([]byte, size)

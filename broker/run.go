@@ -91,6 +91,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		b.contain("a sweep", func() {
 			b.sweepPings()
 			crowded = b.sweepConns(crowded)
+			b.sweepMemory()
 			var p publication
 			b.sweepSys(&p, time.Now())
 			if n%slowSweeps == 0 {
@@ -104,7 +105,7 @@ func (b *Broker) sweep(ctx context.Context) {
 // sweepConns closes connections whose keep-alive has run out, and, when crowded for some sweeps, those that have been
 // silent for longest: a burst of clients that are just about to speak is not one.
 func (b *Broker) sweepConns(crowded int) int {
-	now := time.Now().UnixNano()
+	now := b.ticks()
 	var late, silent []*conn
 	b.mu.Lock()
 	for c := range b.conns {
@@ -126,17 +127,7 @@ func (b *Broker) sweepConns(crowded int) int {
 	for _, c := range late {
 		c.closeAfter(&r, c.farewell(wire.KeepAliveTimeout, ""))
 	}
-	need := 0
-	if b.starving.Swap(false) {
-		need = int(b.limits().Memory)/shareOfMemory/4 + wantedRoom
-		for _, c := range b.connections() {
-			if c.starved() {
-				c.pump(&r)
-			}
-		}
-	}
 	r.Flush()
-	b.shed(need)
 	return crowded
 }
 

@@ -304,6 +304,40 @@ func TestGivingUpMakesRoomInTheWindow(t *testing.T) {
 	}
 }
 
+// A client whose messages were all given up while it was silent gets what follows once it acknowledges any of them.
+func TestGivenUpWhileSilentGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := fresh(w, 3)
+	k := &sink{room: 100}
+	s.Lock()
+	s.Attach(k, 2)
+	s.Unlock()
+	for i := range 2 {
+		w.owe(s, strconv.Itoa(i), 1)
+	}
+	first := w.log.End().Gen()
+	for w.log.End().Gen() == first { // the rest is in another segment
+		w.log.Append(session.KindClock, make([]byte, 1<<20))
+	}
+	for i := range 3 {
+		w.owe(s, strconv.Itoa(i+2), 1)
+	}
+	s.Lock()
+	defer s.Unlock()
+	if !slices.Equal(k.text, []string{"0", "1"}) {
+		t.Fatalf("sent %q", k.text)
+	}
+	s.GiveUpSegment("journal", first, 0)
+	var r session.Round
+	if s.Acknowledged(&r, k.got[0].ID) {
+		t.Error("what was given up is known")
+	}
+	if !slices.Equal(k.text, []string{"0", "1", "2", "3"}) {
+		t.Errorf("sent %q", k.text)
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	r := session.Record{
 		Message: wire.Message{Topic: "t", Payload: []byte("x"), Props: []byte{1, 1}, User: "u", QoS: 2, Retain: true, Expires: 5},

@@ -18,6 +18,7 @@ const (
 	MemoryQoS0  // memory: messages of QoS 0 to slow readers are dropped
 	MemoryState // memory: a subscription is refused
 	MemoryShed  // memory: a connection is closed
+	MemoryWait  // memory: who sends a large packet waits
 	SessionExpiry
 	SessionQueue
 	Journal
@@ -33,7 +34,7 @@ const (
 func (l Limit) String() string {
 	return [limits]string{
 		"clients", "preauth", "preauth_per_address", "connect_timeout", "packet", "topic_levels", "subscriptions_per_client",
-		"retained", "memory_qos0", "memory_state", "memory_shed", "session_expiry", "session_queue", "journal",
+		"retained", "memory_qos0", "memory_state", "memory_shed", "memory_wait", "session_expiry", "session_queue", "journal",
 		"sessions", "receive_maximum", "held_qos2", "write_stall", "unkept",
 	}[l]
 }

@@ -81,8 +81,10 @@ func (c *client) connect(p wire.ConnectPacket) (code byte, err error) {
 	return body[1], nil
 }
 
-func (c *client) send(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+func (c *client) send(b []byte) error { return c.sendWithin(patience, b) }
+
+func (c *client) sendWithin(d time.Duration, b []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
 	_, err := c.nc.Write(b)

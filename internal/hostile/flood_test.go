@@ -51,6 +51,7 @@ func index(n int) []int {
 // slowReaders subscribe to what others publish much of, and read none of it: clean ones and persistent ones.
 func slowReaders(t *testing.T, e *target) { readSlowly(t, e, 200, 3*time.Second) }
 
+// readSlowly has n clients read nothing for d of what three others publish, which are only slowed down.
 func readSlowly(t *testing.T, e *target, n int, d time.Duration) {
 	deaf := crowd(t, e, n, func(i int) wire.ConnectPacket {
 		return wire.ConnectPacket{Level: 4, Clean: i%2 == 0, ClientID: "deaf-" + strconv.Itoa(i)}
@@ -60,60 +61,73 @@ func readSlowly(t *testing.T, e *target, n int, d time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	until := time.Now().Add(d)
-	var all sync.WaitGroup
-	for k := range 3 {
-		all.Go(func() { publishUntil(t, e, k, until) })
-	}
-	all.Wait()
+	publishFor(t, e, d)
 	for _, c := range deaf {
 		c.drop()
 	}
 	forget(t, e, deaf, "deaf-")
 }
 
-// mostSheds is how often a publisher of large packets may be closed in a few seconds in which there is no memory for them.
-const mostSheds = 3
-
-// publishUntil publishes large messages at a QoS, one after the other. Where it is closed, as limits.memory may have it, it
-// comes back and goes on.
-func publishUntil(t *testing.T, e *target, qos int, until time.Time) {
+// publishFor has a client at each QoS publish large messages for d, one after the other. None may be closed.
+func publishFor(t *testing.T, e *target, d time.Duration) {
 	big := bytes.Repeat([]byte("x"), 50000)
-	for sheds := 0; time.Now().Before(until); sheds++ {
-		c, code, err := e.connect(clean(4, "flood-"+strconv.Itoa(qos)))
+	until := time.Now().Add(d)
+	each([]byte{0, 1, 2}, func(qos byte) {
+		c, code, err := e.connect(clean(4, fmt.Sprint("flood-", qos)))
 		if err != nil || code != 0 {
 			t.Errorf("publisher %d: code %d, %v", qos, code, err)
 			return
 		}
-		err = publishBig(c, big, qos, until)
-		c.drop()
-		if err == nil {
-			return
+		defer c.drop()
+		for i := uint16(1); time.Now().Before(until) && err == nil; i = max(i+1, 1) {
+			err = publishWhole(c, fmt.Sprint("flood/", qos), big, qos, i)
 		}
-		if sheds == mostSheds {
-			t.Errorf("publisher %d is closed again and again: %v", qos, err)
-			return
+		if err != nil {
+			t.Errorf("publisher %d: %v", qos, err)
 		}
-	}
+	})
 }
 
-func publishBig(c *client, big []byte, qos int, until time.Time) error {
-	for i := uint16(1); time.Now().Before(until); i = max(i+1, 1) {
-		if err := c.publish("flood/"+strconv.Itoa(qos), big, byte(qos), i, false); err != nil {
-			return err
-		}
-		if qos > 0 {
-			if _, _, err := c.packet(3 * patience); err != nil { // the disk has its own pace
-				return err
-			}
-		}
-		if qos == 2 {
-			if err := c.send(wire.AppendAck(nil, wire.Pubrel, i, 0, 4)); err != nil {
-				return err
-			}
+// publishWhole publishes a message and waits until that is done.
+func publishWhole(c *client, topic string, payload []byte, qos byte, id uint16) error {
+	const long = 3 * patience // the disk has its own pace, and so has who waits for memory
+	if err := c.sendWithin(long, publishFrame(c.level, topic, payload, qos, id, false)); err != nil || qos == 0 {
+		return err
+	}
+	if _, _, err := c.packet(long); err != nil || qos == 1 {
+		return err
+	}
+	if err := c.send(wire.AppendAck(nil, wire.Pubrel, id, 0, c.level)); err != nil {
+		return err
+	}
+	_, _, err := c.packet(long)
+	return err
+}
+
+// halvesAmongDeaf are clients that send half of a packet and wait, beside others that read nothing: together they ask for
+// more memory than there is. Who publishes whole packets gets them all done.
+func halvesAmongDeaf(t *testing.T, e *target) {
+	deaf := crowd(t, e, 100, func(i int) wire.ConnectPacket { return clean(4, newName()) })
+	for i, c := range deaf {
+		if _, err := c.subscribe(1, byte(i%3), "flood/#"); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return nil
+	half := append(append([]byte{0x30}, wire.AppendLength(nil, 250000)...), make([]byte, 125000)...)
+	halves := crowd(t, e, 40, func(int) wire.ConnectPacket { return clean(4, newName()) })
+	var sending sync.WaitGroup
+	for _, c := range halves {
+		sending.Go(func() {
+			if c.send(half) != nil {
+				return // it was closed, or had to wait for too long
+			}
+		})
+	}
+	publishFor(t, e, 3*time.Second)
+	for _, c := range slices.Concat(deaf, halves) {
+		c.drop()
+	}
+	sending.Wait()
 }
 
 // forget ends persistent sessions that an attack left behind.
@@ -357,21 +371,14 @@ func propertyFlood(t *testing.T, e *target) {
 	}
 	tooMany := packet(0x30, 5).str(topic, "p").props(more).frame()
 	publish := packet(0x30, 5).str(topic, "p").props(many).frame()
-	subscribe := packet(0x82, 5).bytes(0, 1).props(many).str(topic, "p").bytes(0).frame()
+	subscribe := packet(0x82, 5).bytes(0, 1).props(many).str(topic, "q").bytes(0).frame() // nobody has to read much
 	all := crowd(t, e, 20, func(int) wire.ConnectPacket { return clean(5, newName()) })
 	each(all, func(c *client) {
 		for range 10 {
-			if c.send(slices.Concat(publish, subscribe)) != nil {
-				return // limits.memory has no room for all of them at a time
+			if err := c.sendWithin(3*patience, slices.Concat(publish, subscribe)); err != nil {
+				t.Errorf("closed for properties: %v", err)
+				return
 			}
-		}
-	})
-	for _, c := range all {
-		c.drop()
-	}
-	each(crowd(t, e, 1, func(int) wire.ConnectPacket { return clean(5, newName()) }), func(c *client) {
-		if c.send(slices.Concat(publish, subscribe)) != nil {
-			t.Error("closed for properties")
 		}
 		if err := c.ping(); err != nil {
 			t.Errorf("after properties: %v", err)

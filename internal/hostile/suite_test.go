@@ -153,6 +153,7 @@ func attacks() []attack {
 		{name: "will storm", do: willStorm},
 		{name: "ClientId churn", do: clientIDChurn},
 		{name: "unfinished packets", do: unfinishedPackets},
+		{name: "halves of packets", do: halvesAmongDeaf},
 		{name: "alias hoard", do: aliasHoard},
 		{name: "slow readers", do: slowReaders},
 		{name: "retained flood", do: retainedFlood, keeps: 16 << 20},
