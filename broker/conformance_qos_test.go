@@ -149,8 +149,7 @@ func TestRepeatsTowardsSubscribers(t *testing.T) {
 			sub.quiet()
 			sub.reset()
 		}
-		s.kill()
-		s.start()
+		s.crash()
 		sub = s.connect(held(version, "sub"), true)
 		sub.wantAck(wire.Pubrel, first[2].id)
 		sub.ack(wire.Pubcomp, first[2].id)

@@ -222,8 +222,7 @@ func TestUnsubscribe(t *testing.T) {
 	if _, codes, f := wire.DecodeUnsuback(body, 5); f != nil || !slices.Equal(codes, []byte{0, wire.NoSubscription}) {
 		t.Errorf("codes % x, %v", codes, f)
 	}
-	s.kill()
-	s.start()
+	s.crash()
 	c = s.connect(wire.ConnectPacket{Level: 5, ClientID: "p", SessionExpiry: 100}, true)
 	pub := s.clean("pub")
 	publishAll(pub, "a", 0, 1)

@@ -90,6 +90,21 @@ func (s *site) kill() {
 	s.cancel = nil
 }
 
+// crash is kill -9 and another start.
+func (s *site) crash() {
+	s.t.Helper()
+	s.kill()
+	s.start()
+}
+
+// wantOwed fails the test unless a session is owed so many messages and has lost none.
+func (s *site) wantOwed(id string, messages int) {
+	s.t.Helper()
+	if st, _ := s.Session(id); st.Messages != uint64(messages) || st.Dropped != 0 {
+		s.t.Errorf("%q is owed %+v, want %d messages", id, st, messages)
+	}
+}
+
 // restart is a stop in order and another start.
 func (s *site) restart() {
 	s.t.Helper()

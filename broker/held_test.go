@@ -84,8 +84,7 @@ func TestFailingDiskServesLiveClients(t *testing.T) {
 			}
 			eventually(t, "the alarm is over", func() bool { return s.Status().Alarms["E602"] == "" })
 			live.quiet()
-			s.kill()
-			s.start()
+			s.crash()
 			gone = s.connect(away(), true)
 			for i := range n {
 				gone.wantPayload(strconv.Itoa(i))
@@ -229,8 +228,7 @@ func TestFullDiskRecoversWithSpace(t *testing.T) {
 			acked++
 		}
 	}
-	s.kill()
-	s.start()
+	s.crash()
 	eventually(t, "E601", func() bool { return s.Status().Alarms["E601"] != "" })
 	pub = s.clean("pub")
 	pub.publish("t", "last", 1, 1)

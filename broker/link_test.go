@@ -51,8 +51,7 @@ func TestLinkWritesNothingThatIsTaken(t *testing.T) {
 	if n := s.Status().JournalBytes - before; n != 0 {
 		t.Errorf("%d bytes of journal for messages that were taken at once", n)
 	}
-	s.kill()
-	s.start()
+	s.crash()
 	sub = s.connect(kept(), true)
 	sub.quiet()
 }
@@ -117,23 +116,18 @@ func TestLinkWritesWhatIsNotTaken(t *testing.T) {
 				s.connect(clean, false)
 			}
 			pub.wantAck(wire.Puback, 9)
-			s.kill()
-			s.start()
+			s.crash()
 			if how == "ends" {
 				s.connect(kept(), false)
 				return
 			}
 			sub = s.connect(kept(), true)
-			if st, _ := s.Session("p"); st.Messages != 1 || st.Dropped != 0 {
-				t.Errorf("owed %+v", st)
-			}
+			s.wantOwed("p", 1)
 			if m := sub.wantPayload("x"); id != 0 && (m.id != id || !m.dup) {
 				t.Errorf("repeat with identifier %d dup %v, want %d", m.id, m.dup, id)
 			}
 			sub.quiet()
-			if st, _ := s.Session("p"); st.Messages != 0 || st.Dropped != 0 {
-				t.Errorf("in the end owed %+v", st)
-			}
+			s.wantOwed("p", 0)
 		})
 	}
 }
@@ -168,8 +162,7 @@ func TestLinkRecordDoesNotSpeakOfWhatIsNotWritten(t *testing.T) {
 	s.clean("pub").publish("t", "x", 1, 1)
 	sub.wantMessage()
 	sub.subscribe(2, 1, "other")
-	s.kill()
-	s.start()
+	s.crash()
 	sub = s.connect(kept(), true)
 	sub.disconnectAfterPing() // on a slow machine it was written, and comes
 	if st, _ := s.Session("p"); st.Dropped != 0 {
@@ -269,8 +262,7 @@ func TestLinkKeepsItsPromisesOverKills(t *testing.T) {
 		if by.IntN(3) == 0 {
 			s.restart()
 		} else {
-			s.kill()
-			s.start()
+			s.crash()
 		}
 		sub.drop()
 		sub = s.connect(kept(), true)

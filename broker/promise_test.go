@@ -158,8 +158,7 @@ func TestAcknowledgementsAreKeptBeforePingresp(t *testing.T) {
 		_ = m
 	}
 	sub.quiet()
-	s.kill()
-	s.start()
+	s.crash()
 	sub = s.connect(kept(), true)
 	sub.quiet()
 }
@@ -185,8 +184,7 @@ func exactlyOnce(t *testing.T, how string, step int) {
 	breakAll := func() {
 		switch how {
 		case "kill":
-			s.kill()
-			s.start()
+			s.crash()
 		case "restart":
 			s.restart()
 		}
@@ -262,8 +260,7 @@ func TestFailingDisk(t *testing.T) {
 	s.disk.SetFault(nil)
 	pub.wantAck(wire.Puback, 1)
 	eventually(t, "the alarm is over", func() bool { return s.Status().Alarms["E602"] == "" })
-	s.kill()
-	s.start()
+	s.crash()
 	s.connect(wire.ConnectPacket{Level: 4, ClientID: "away"}, true).wantPayload("1")
 }
 

@@ -18,8 +18,7 @@ func TestRetained(t *testing.T) {
 	}
 	pub.retain("r/a", "new", 4)
 	pub.retain("r/c", "", 5)
-	s.kill()
-	s.start()
+	s.crash()
 	sub := s.connect(five("sub"), false)
 	sub.subscribe(1, 1, "r/#")
 	for _, want := range []string{"r/a new", "r/b old"} {
