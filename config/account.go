@@ -26,6 +26,20 @@ type Account struct {
 // UserTable is the path of a user's table.
 func UserTable(name string) []string { return []string{"broker", "user", name} }
 
+// DevicesFile is where devices go that a command adds, below the directory of the configuration.
+const DevicesFile = "edged.toml"
+
+// DeviceTable is the path of a device's table.
+func DeviceTable(name string) []string { return []string{"device", name} }
+
+// CheckDeviceName says what is wrong with the name of a device.
+func CheckDeviceName(name string) error {
+	if problem := badID(name, deviceLetters, maxID); problem != "" {
+		return fmt.Errorf("device name: %s; allowed: 1 to %d of a-z, 0-9, _ and -", problem, maxID)
+	}
+	return nil
+}
+
 // CheckUserName says what is wrong with the name of a user.
 func CheckUserName(name string) error {
 	if problem := badID(name, userLetters, maxUser); problem != "" {

@@ -122,6 +122,27 @@ func (d *Draft) Remove(table ...string) (file string, err error) {
 	return f.name, f.become(text)
 }
 
+// RemoveAll takes a table out, where there is one, with the tables below it.
+func (d *Draft) RemoveAll(table ...string) (file string, err error) {
+	f := d.holder(table)
+	if f == nil {
+		return "", nil
+	}
+	for below := f.headerBelow(table); below != nil; below = f.headerBelow(table) {
+		text, err := f.without(below)
+		if err != nil {
+			return "", err
+		}
+		if err := f.become(text); err != nil {
+			return "", err
+		}
+	}
+	if f.find(table) == nil { // it had no header of its own
+		return f.name, nil
+	}
+	return d.Remove(table...)
+}
+
 func (d *Draft) homeFile() (*draftFile, error) {
 	i := slices.IndexFunc(d.files, func(f *draftFile) bool { return f.name == d.home })
 	if i >= 0 {

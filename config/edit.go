@@ -81,7 +81,7 @@ func (src *source) without(table []string) (string, error) {
 	if n == nil {
 		return src.text, nil
 	}
-	if n.kind != header || slices.ContainsFunc(n.names, func(name string) bool { return n.kids[name].isTable() && n.kids[name].kind != inline }) {
+	if n.kind != header || src.headerBelow(table) != nil {
 		return "", src.notEditable(n, table)
 	}
 	gone := src.lines(n.value.from, src.lastOf(n))
@@ -133,12 +133,35 @@ func (src *source) notEditable(n *node, path []string) error {
 	return fmt.Errorf("%s:%d: %s is not written as a table of its own with one key a line; change it there by hand", src.name, line, toml.Key(path))
 }
 
-// lastOf is where the last key of a table with a header ends.
+// headerBelow is the path of a table with a header below another one, nil where there is none. It has none below itself.
+func (src *source) headerBelow(table []string) []string {
+	n := src.find(table)
+	if n == nil {
+		return nil
+	}
+	for _, name := range n.names {
+		kid, path := n.kids[name], append(slices.Clone(table), name)
+		if below := src.headerBelow(path); below != nil {
+			return below
+		}
+		if kid.kind == header {
+			return path
+		}
+	}
+	return nil
+}
+
+// lastOf is where the last key of a table with a header ends, one that is dotted too.
 func (src *source) lastOf(n *node) int {
 	end := n.value.to
 	for _, kid := range n.kids {
-		if kid.kind == scalar || kid.kind == list || kid.kind == inline {
+		switch kid.kind {
+		case scalar, list, inline:
 			end = max(end, kid.value.to)
+		case implicit:
+			if dotted(kid) {
+				end = max(end, src.lastOf(kid))
+			}
 		}
 	}
 	return end

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -92,19 +91,4 @@ func (g *globals) checkedJSON(err error) error {
 		return exitWith(exitConfig, errQuiet)
 	}
 	return nil
-}
-
-// openInput opens a file for reading, or standard input for "" and "-".
-func (g *globals) openInput(path string) (*os.File, error) {
-	if path == "" || path == "-" {
-		if f, ok := g.in.(*os.File); ok {
-			return f, nil
-		}
-		return nil, exitWith(exitUsage, errors.New("name a file"))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the input: %w", err)
-	}
-	return f, nil
 }

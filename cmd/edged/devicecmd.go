@@ -15,13 +15,15 @@ import (
 func newDevice(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "device",
-		Short: "record a device, and try a description of one",
-		Example: `  edged device capture office office.capture
+		Short: "add, remove and record devices, and try a description of one",
+		Example: `  edged device add /dev/ttyUSB0 --name office
+  edged device rm office
+  edged device capture office office.capture
   edged device test my-sensor.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeviceCapture(g), &cobra.Command{
+	cmd.AddCommand(newDeviceAdd(g), newDeviceRm(g), newDeviceCapture(g), &cobra.Command{
 		Use:   "test FILE",
 		Short: "check a description file and run its [[test]] blocks",
 		Long: "Reads a device description and runs its known answers. What is wrong is told as file:line:column; the exit code is then 1, " +

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -183,70 +181,22 @@ func (g *globals) draftOfUsers(name string) (*config.Draft, error) {
 			return nil, exitWith(exitUsage, err)
 		}
 	}
-	d, err := config.OpenDraft(g.config, config.UsersFile)
-	if err != nil {
-		return nil, g.problems(err)
-	}
-	return d, nil
+	return g.openDraft(config.UsersFile)
 }
 
-// saveUsers makes a change in the files, unless it brings faults into the configuration, and puts it into force. It
-// prints a password that was made.
+// saveUsers makes a change in the files and puts it into force. It prints a password that was made.
 func (g *globals) saveUsers(ctx context.Context, d *config.Draft, p password, change func() (said string, err error)) error {
-	before, faults := d.Check()
-	said, err := change()
-	if err != nil {
-		return exitWith(exitConfig, err)
-	}
-	after, err := d.Check()
-	if err != nil && moreFaults(faults, err) {
-		err = g.problems(err)
-		g.say("edged: nothing was changed")
-		return err
-	}
-	if err := d.Save(); err != nil {
-		if errors.Is(err, config.ErrChanged) {
-			return exitWith(exitTimeout, err)
+	_, err := g.saveDraft(ctx, d, change, func(before, after *config.Config) error {
+		if before != nil && after != nil && before.Broker.Anonymous && !after.Broker.Anonymous {
+			g.say("from now on clients need a user name, also on this machine (anonymous = true in [broker] lets others in)")
 		}
-		return saveError(err)
-	}
-	if p.made != "" {
+		if p.made == "" {
+			return nil
+		}
 		if _, err := fmt.Fprintln(g.out, p.made); err != nil {
 			return fmt.Errorf("print the password: %w", err)
 		}
-	}
-	g.say("%s", said)
-	if before != nil && after != nil && before.Broker.Anonymous && !after.Broker.Anonymous {
-		g.say("from now on clients need a user name, also on this machine (anonymous = true in [broker] lets others in)")
-	}
-	r, unreachable := g.askReload(ctx)
-	switch {
-	case unreachable == nil:
-		return g.showReload(r)
-	case !errors.Is(unreachable, errNotRunning):
-		return unreachable
-	case err != nil:
-		g.say("edged is not running, and the configuration has other faults; see edged config check")
-	default:
-		g.say("edged is not running; this counts from its next start on")
-	}
-	return nil
-}
-
-// moreFaults tells whether a change brought faults in. Some may have been there, and some of them only seem to be: what is
-// in a credential of the service, no other program can read.
-func moreFaults(before, after error) bool {
-	var was, is config.Problems
-	if !errors.As(after, &is) {
-		return true
-	}
-	return !errors.As(before, &was) || len(is) > len(was)
-}
-
-// saveError gives a file that cannot be written its exit code.
-func saveError(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return exitWith(exitPermission, fmt.Errorf("%w; try sudo", err))
-	}
-	return exitWith(exitIO, err)
+		return nil
+	})
+	return err
 }
