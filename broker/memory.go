@@ -135,9 +135,9 @@ func (c *conn) look() keeper {
 	return x
 }
 
-// receive reads on, of a packet of which w bytes are there.
-func (c *conn) receive(buf []byte, w int) (int, error) {
-	if w == 0 || w-c.had >= honestPace {
+// receive reads on, of a packet of which w bytes are there; used are the bytes of whole ones that the last read brought.
+func (c *conn) receive(buf []byte, w, used int) (int, error) {
+	if used > 0 || w-c.had >= honestPace {
 		c.had = w
 		c.unsent.Store(0)
 	}

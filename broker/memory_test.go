@@ -114,19 +114,19 @@ type trickle chan int
 
 func (x trickle) Read(p []byte) (int, error) { return <-x, nil }
 
-// Who sends 4 KiB of a packet in a second goes on with it; who sends less does not.
+// Who sends 4 KiB of a packet in a second, or the end of one, goes on; who sends less does not.
 func TestHonestPace(t *testing.T) {
 	b := opened(t)
 	c, _ := pair(t, b)
 	in := make(trickle, 1)
 	c.input = in
 	buf := make([]byte, 1<<20)
-	w := 0
+	w, used := 0, 0
 	step := func(n int) (idle bool) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			n, err := c.receive(buf, w)
+			n, err := c.receive(buf, w, used)
 			w += n
 			if err != nil {
 				t.Error(err)
@@ -147,6 +147,11 @@ func TestHonestPace(t *testing.T) {
 	for i := 0; !step(honestPace/idleLooks - 100); i++ {
 		if i > 2*idleLooks {
 			t.Fatalf("who sends %d bytes a look is not idle", honestPace/idleLooks-100)
+		}
+	}
+	for i := range 3 * idleLooks {
+		if w, used = 10+i%2, 100; step(1) {
+			t.Fatalf("whose packets end is idle at look %d", i)
 		}
 	}
 }

@@ -42,18 +42,19 @@ func (c *conn) limit() int {
 // poller takes it over: then it is true.
 func (c *conn) read(ctx context.Context, rest []byte) (polled bool) {
 	buf := make([]byte, max(readMin, len(rest)))
-	w := 0
+	w, used := 0, 0
 	for {
 		n, err := copy(buf[w:], rest), error(nil)
 		if rest = nil; n == 0 {
-			n, err = c.receive(buf, w)
+			n, err = c.receive(buf, w, used)
 		}
 		w += n
 		if n > 0 {
 			c.lastRead.Store(c.b.ticks())
 		}
 		preauth := c.standing.Load() == nil
-		used, need, f := c.packets(ctx, buf[:w])
+		done, need, f := c.packets(ctx, buf[:w])
+		used = done
 		if preauth {
 			c.grownUp()
 		}

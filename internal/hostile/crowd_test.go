@@ -93,28 +93,17 @@ func unfinishedConnects(t *testing.T, e *target) {
 // unfinishedPackets are clients that send most of the largest packet and then wait.
 func unfinishedPackets(t *testing.T, e *target) {
 	most := append(append([]byte{0x30}, wire.AppendLength(nil, 250000)...), make([]byte, 249000)...)
-	var mu sync.Mutex
-	var all []*client
-	t.Cleanup(func() {
-		for _, c := range all {
-			c.drop()
-		}
-	})
-	each(make([]struct{}, 500), func(struct{}) {
-		c, code, err := e.connect(clean(4, newName()))
-		if err != nil || code != 0 {
-			t.Errorf("code %d, %v", code, err)
-			return
-		}
-		mu.Lock()
-		all = append(all, c)
-		mu.Unlock()
+	all := crowd(t, e, 500, func(int) wire.ConnectPacket { return clean(4, newName()) })
+	each(all, func(c *client) {
 		if c.send(most) != nil {
-			return // closed: there was no room for it
+			return // closed: it was at it for too long
 		}
 	})
 	pause(500 * time.Millisecond)
 	comesIn(t, e)
+	for _, c := range all {
+		c.drop()
+	}
 }
 
 // connectFlood comes and goes as fast as it can.
