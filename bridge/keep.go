@@ -81,7 +81,9 @@ func (k *kept) Load() ([]byte, error) {
 		}
 	}
 	if newest == nil {
-		return nil, errors.Join(errors.New("what was kept is damaged"), os.Rename(k.path, k.path+".damaged"))
+		err := errors.Join(errors.New("what was kept is damaged, and is set aside"), os.Rename(k.path, k.path+".damaged"))
+		k.log.Warn("the device begins anew", "err", err)
+		return nil, err
 	}
 	return newest, nil
 }
@@ -97,6 +99,10 @@ func (k *kept) Save(p []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.write(p); err != nil {
+		if !k.failed {
+			k.log.Warn("what must survive a restart can't be written", "err", err)
+		}
+		k.failed = true
 		return fmt.Errorf("keep a value: %w", err)
 	}
 	k.dirty = true

@@ -71,6 +71,8 @@ func (s *sensing) run(ctx context.Context) error {
 
 // once opens the device and carries it until it cannot be read or ctx ends.
 func (s *sensing) once(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	m := s.b.deps.Machine
 	keep := s.b.deps.Keep.device(s.b.cfg.Name)
 	m.Store = keep
@@ -91,7 +93,6 @@ func (s *sensing) once(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	edges := make(chan told)
 	var listening sync.WaitGroup
 	defer func() { // also when the driver panics

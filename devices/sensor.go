@@ -77,6 +77,7 @@ type LineConfig struct {
 	Drive    string        // "open-drain", "open-source"; "": push and pull
 	Debounce time.Duration // in the kernel
 	Initial  bool          // of an output: active from the first moment
+	Rising   bool          // only its becoming active is told
 	Edges    int           // that may wait to be taken; 0: as many as the kernel likes
 }
 

@@ -22,6 +22,7 @@ func Machine(root, state string) devices.Machine {
 	return devices.Machine{
 		Files: files{os.DirFS(root), root},
 		Bus:   openBus,
+		Line:  takeLine(filepath.Join(root, "dev")),
 		Usage: func() (free, total uint64, err error) { return usage(state) },
 	}
 }

@@ -12,9 +12,11 @@ import (
 	"edged/devices/chip"
 	"edged/devices/iio"
 	"edged/devices/line"
+	"edged/devices/lines"
 	"edged/devices/mbus"
 	"edged/devices/meter"
 	"edged/devices/nmea"
+	"edged/devices/pwm"
 	"edged/devices/system"
 	"edged/devices/vedirect"
 	"edged/devices/w1"
@@ -27,7 +29,7 @@ var files embed.FS
 func written() []*devices.Driver {
 	return []*devices.Driver{
 		daly(), line.Driver(), mbus.Driver(), meter.D0(), meter.DSMR(), meter.SML(), nmea.Driver(), vedirect.Driver(),
-		system.Driver(), w1.Driver(), iio.Driver(),
+		lines.In(), lines.Out(), lines.Pulse(), pwm.Driver(), system.Driver(), w1.Driver(), iio.Driver(),
 		chip.ADS1015(), chip.ADS1115(), chip.AHT20(), chip.BME280(), chip.BMP280(), chip.INA219(), chip.MCP23017(), chip.PCF8574(),
 		chip.SCD4x(), chip.SHT3x(), chip.SHT4x(),
 	}

@@ -56,11 +56,13 @@ func treeMap() map[string]entry {
 		},
 		"devices/iio":      {ours: []string{"devices"}, why: driverWhy},
 		"devices/w1":       {ours: []string{"devices", "devices/checksum"}, why: driverWhy},
+		"devices/lines":    {ours: []string{"devices"}, why: driverWhy},
+		"devices/pwm":      {ours: []string{"devices"}, why: driverWhy},
 		"devices/system":   {ours: []string{"devices"}, why: driverWhy},
 		"devices/vedirect": {ours: []string{"devices", "devices/stream"}, why: driverWhy},
 		"devices/catalog": {
 			ours: []string{
-				"devices", "devices/chip", "devices/frame", "devices/iio", "devices/line", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/system",
+				"devices", "devices/chip", "devices/frame", "devices/iio", "devices/line", "devices/lines", "devices/mbus", "devices/meter", "devices/modbus", "devices/nmea", "devices/pwm", "devices/system",
 				"devices/vedirect", "devices/w1",
 			}, third: []string{toml},
 			why: "it lists the drivers and reads their descriptions, which are TOML",
@@ -83,8 +85,12 @@ func treeMap() map[string]entry {
 			third: []string{sys},
 			why:   "a program that is run knows nothing of the ports beside it",
 		},
+		"bridge/gpio": {
+			ours: []string{"devices"}, third: []string{"periph.io/x/conn/v3/gpio", "periph.io/x/conn/v3/physic", sys},
+			why: "a line is edges and levels, whatever is wired to it",
+		},
 		"bridge/hardware": {
-			ours: []string{"devices"}, third: []string{"periph.io/x/host/v3/sysfs", sys},
+			ours: []string{"bridge/gpio", "devices"}, third: []string{"periph.io/x/host/v3/sysfs", sys},
 			why: "buses, lines and files stay behind what a driver asks of its machine, and do not know the driver",
 		},
 		"broker": {
