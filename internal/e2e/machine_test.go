@@ -85,3 +85,46 @@ func chips(t *testing.T, e *edged) {
 		return false
 	})
 }
+
+// TestATotalSurvivesAKill counts pretended pulses, kills the gateway, and looks where it goes on.
+func TestATotalSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	e := gateway{config: `[gateway]
+id = "gw"
+[device.meter]
+driver = "pulse"
+port = "sim"
+gpio = "GPIO17"
+unit = "pulses"
+per_unit = 1
+every = "100ms"
+`}.start(t)
+	const topic = "edged/gw/dev/meter/data"
+	near := subscribe(t, e.port, "near", topic)
+	count := func(m message) float64 {
+		var x struct{ Count *float64 }
+		if err := json.Unmarshal([]byte(m.payload), &x); err != nil || x.Count == nil {
+			t.Fatalf("%s: %v", m.payload, err)
+		}
+		return *x.Count
+	}
+	newest := func(s *subscriber) float64 {
+		all := s.on(topic)
+		if len(all) == 0 {
+			return 0
+		}
+		return count(all[len(all)-1])
+	}
+	eventually(t, 60*time.Second, "two pulses were counted", func() bool { return newest(near) >= 2 })
+	e.kill()
+	before := newest(near)
+	e = e.relaunch(t)
+	e.ready(t)
+	after := subscribe(t, e.port, "after", topic)
+	eventually(t, 20*time.Second, "the meter is read again", func() bool { return len(after.on(topic)) >= 3 })
+	for _, m := range after.on(topic) {
+		if n := count(m); n < before || n > before+20 {
+			t.Errorf("%v after %v before the kill", n, before)
+		}
+	}
+}
