@@ -13,8 +13,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"edged/bridge/bus"
 	"edged/bridge/port"
 	"edged/devices"
 	"edged/mqtt"
@@ -32,6 +34,7 @@ type Bridge struct {
 	session  *mqtt.Session
 	presence *presence
 	commands chan command
+	seat     atomic.Pointer[bus.Seat]              // on a shared line; nil: it has none at the moment
 	inject   func(devices.Decoder) devices.Decoder // nil but in builds that test what a driver's panic does
 
 	mu      sync.Mutex
@@ -54,6 +57,12 @@ func New(cfg Config, drv *devices.Driver, deps Deps) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", cfg.Name, err)
 	}
+	if deps.Bus != nil {
+		if problem := Unshareable(drv, cfg.Options, deps.Bus.Listens()); problem != "" {
+			return nil, fmt.Errorf("device %s: bus: %s", cfg.Name, problem)
+		}
+		place = "bus " + deps.Bus.Name()
+	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
@@ -74,13 +83,31 @@ func serialMode(cfg Config, drv *devices.Driver) (port.Mode, error) {
 	if err != nil {
 		return mode, fmt.Errorf("serial: %w", err)
 	}
-	if err := port.CheckName(cfg.Port); err != nil {
+	if err := port.CheckName(cfg.Port); err != nil && cfg.Bus == "" {
 		return mode, fmt.Errorf("port: %w", err)
 	}
 	if _, err := drv.New(cfg.Options); err != nil {
 		return mode, fmt.Errorf("driver %s: %w", drv.Name, err)
 	}
 	return mode, nil
+}
+
+// Unshareable says why a device of that driver, with these options, can't share a line, or one that is only listened to; "":
+// it can, or the options are wrong.
+func Unshareable(d *devices.Driver, o devices.Options, listen bool) string {
+	dec, err := d.New(o)
+	if err != nil {
+		return ""
+	}
+	_, asked := dec.(devices.Asker)
+	_, overhears := dec.(devices.Overhearer)
+	switch {
+	case !slices.ContainsFunc(d.Options, func(o devices.OptionInfo) bool { return o.Name == "address" }) || !asked:
+		return fmt.Sprintf("driver %s has no address to be asked by, so its device needs a port of its own", d.Name)
+	case listen && !overhears:
+		return fmt.Sprintf("driver %s cannot understand what another master asks its device", d.Name)
+	}
+	return ""
 }
 
 // Name returns the device's id.
@@ -121,8 +148,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 
 	line := &line{b: b, seq: seq, pipeline: newPipeline(b.cfg)}
 	carry := line.run
-	if b.drv.Sensor != nil {
+	switch {
+	case b.drv.Sensor != nil:
 		carry = (&sensing{line: line}).run
+	case b.deps.Bus != nil:
+		carry = line.share
 	}
 	err := contain(func() error { return carry(ctx) })
 	if p := new(PanicError); errors.As(err, &p) {

@@ -78,6 +78,9 @@ func (b *Bridge) receive(m mqtt.Message, age time.Duration) {
 	}
 	select {
 	case b.commands <- c:
+		if seat := b.seat.Load(); seat != nil {
+			seat.Wake()
+		}
 	default:
 		b.answer(c.id, refusal{text: fmt.Sprintf("%d commands wait already", commandsWaiting)}, nil)
 	}

@@ -10,6 +10,7 @@ type Config struct {
 	Driver     string        // name in the catalogue
 	Port       string        // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT, sim
 	Serial     string        // "115200 8N1"; "": the driver's own
+	Bus        string        // in place of Port and Serial: the shared line that the device is on; its address is an option
 	Every      time.Duration // poll period; 0: the driver's own
 	StaleAfter time.Duration // 0: 3 × the period, at least 10 s; negative: never
 	KeepAlive  time.Duration // of its MQTT session

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"edged/bridge/bus"
 	"edged/bridge/port"
 	"edged/devices"
 )
@@ -33,6 +34,7 @@ type Deps struct {
 	Gateway string          // the gateway's id
 	Dial    Dialer          // to the broker
 	Ports   Ports           // of this machine
+	Bus     *bus.Bus        // the shared line of the device; nil: it has a port of its own
 	Machine devices.Machine // what sensors that are on no port may use; its Store, Now and Wait are the bridge's
 	Keep    *KeepStore      // where sensors keep what must survive; nil: they forget it
 	Seq     *SeqStore       // nil: seq begins at 1 and is forgotten

@@ -23,66 +23,68 @@ type exchange struct {
 	deadline time.Time // for the answer; zero: it is being written
 	early    bool      // the answer was read before the write was reported
 	denied   string    // that answer is a refusal: why
+	confirms bool      // the setting was carried out, and is read back
+	told     bool      // its value came
 }
 
 // begin executes a command.
-func (w *wire) begin(c command) {
+func (t *talk) begin(c command) {
 	if now := time.Now(); now.After(c.until) {
-		w.b.answer(c.id, expired(c.until, now), nil)
+		t.b.answer(c.id, expired(c.until, now), nil)
 		return
 	}
-	w.now = &exchange{command: &c}
-	w.request()
+	t.now = &exchange{command: &c}
+	t.request()
 }
 
 // request writes the next setting of the command that goes on.
-func (w *wire) request() {
-	x := w.now
+func (t *talk) request() {
+	x := t.now
 	s := x.command.settings[x.step]
-	commander, ok := w.dec.(devices.Commander)
+	commander, ok := t.dec.(devices.Commander)
 	if !ok {
-		w.end(refusal{text: "this device takes no commands"})
+		t.end(refusal{text: "this device takes no commands"})
 		return
 	}
 	r, err := commander.Command(s.name, s.value)
 	if err != nil {
-		w.end(refusal{text: fmt.Sprintf("%s: %v", s.name, err)})
+		t.end(refusal{text: fmt.Sprintf("%s: %v", s.name, err)})
 		return
 	}
-	w.give(r)
+	t.give(r)
 }
 
 // give hands a request to the writer.
-func (w *wire) give(r devices.Request) {
-	w.now.request, w.now.begun, w.now.deadline = r, time.Now(), time.Time{}
-	w.now.early, w.now.denied = false, ""
-	if h, ok := w.dec.(devices.Hearer); ok {
+func (t *talk) give(r devices.Request) {
+	t.now.request, t.now.begun, t.now.deadline = r, time.Now(), time.Time{}
+	t.now.early, t.now.denied = false, ""
+	if h, ok := t.dec.(devices.Hearer); ok {
 		h.Sent(r.Bytes)
 	}
-	w.writes <- r.Bytes // holds one, and only one exchange goes on
+	t.write(r.Bytes)
 }
 
 // wrote takes what the writer says.
-func (w *wire) wrote(err error) {
-	x := w.now
+func (t *talk) wrote(err error) {
+	x := t.now
 	switch {
 
 	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		w.end(refusal{Silent, fmt.Sprintf("the port took no bytes for %v", writeTimeout)})
+		t.end(refusal{Silent, fmt.Sprintf("the port took no bytes for %v", writeTimeout)})
 	case err != nil: // the reader says that the port is gone
-		w.end(refusal{port101, "the port is gone: " + err.Error()})
+		t.end(refusal{port101, "the port is gone: " + err.Error()})
 	case x.early && x.denied != "":
-		w.end(refusal{text: x.denied})
+		t.deny(refusal{text: x.denied})
 	case x.early || x.request.Expect == devices.ExpectNothing:
-		w.done()
+		t.done()
 	default:
 		x.deadline = time.Now().Add(cmp.Or(x.request.Within, defaultReply))
 	}
 }
 
 // answered takes an answer to a command, "" for measured data, of which the first byte came at at.
-func (w *wire) answered(name string, rs []devices.Reading, at time.Time) {
-	x := w.now
+func (t *talk) answered(name string, rs []devices.Reading, at time.Time) {
+	x := t.now
 	if x == nil || x.early || at.Before(x.begun) {
 		return
 	}
@@ -100,17 +102,18 @@ func (w *wire) answered(name string, rs []devices.Reading, at time.Time) {
 	}
 	if x.command != nil {
 		x.answers = append(x.answers, rs...)
+		x.told = len(rs) > 0
 	}
 	if x.deadline.IsZero() {
 		x.early = true
 		return
 	}
-	w.done()
+	t.done()
 }
 
 // refused ends an exchange that the device does not carry out.
-func (w *wire) refused(s devices.Sample) {
-	x := w.now
+func (t *talk) refused(s devices.Sample) {
+	x := t.now
 	if x == nil || x.early || s.At.Before(x.begun) || x.request.Expect == devices.ExpectNothing {
 		return
 	}
@@ -118,35 +121,52 @@ func (w *wire) refused(s devices.Sample) {
 		x.early, x.denied = true, s.Refusal
 		return
 	}
-	w.end(refusal{text: s.Refusal})
+	t.deny(refusal{text: s.Refusal})
+}
+
+// deny ends an exchange in which the device did not do what was asked; that it can't be read back is no reason.
+func (t *talk) deny(why refusal) {
+	if t.now.confirms {
+		t.done()
+		return
+	}
+	t.end(why)
 }
 
 // late ends an exchange whose answer did not come.
-func (w *wire) late() {
+func (t *talk) late() {
 	// The rest of a round of polling may be answered; the watchdog sees when nothing is.
-	w.end(refusal{Silent, fmt.Sprintf("the device did not answer within %v", cmp.Or(w.now.request.Within, defaultReply))})
+	t.deny(refusal{Silent, fmt.Sprintf("the device did not answer within %v", cmp.Or(t.now.request.Within, defaultReply))})
 }
 
 // done goes on with the next setting or request, or ends.
-func (w *wire) done() {
-	x := w.now
+func (t *talk) done() {
+	x := t.now
+	if c, ok := t.dec.(devices.Confirmer); ok && x.command != nil && !x.confirms && !x.told {
+		if r, ok := c.Confirm(x.command.settings[x.step].name); ok {
+			x.confirms = true
+			t.give(r)
+			return
+		}
+	}
+	x.confirms, x.told = false, false
 	if x.command != nil && x.step+1 < len(x.command.settings) {
 		x.step++
-		w.request()
+		t.request()
 		return
 	}
-	w.end(nil)
+	t.end(nil)
 }
 
 // end answers the command that goes on, or forgets the poll.
-func (w *wire) end(err error) {
-	x := w.now
-	w.now = nil
+func (t *talk) end(err error) {
+	x := t.now
+	t.now = nil
 	if x.command == nil {
-		w.poll.step = x.step + 1
+		t.poll.step = x.step + 1
 		return
 	}
-	w.b.answer(x.command.id, err, x.answers)
+	t.b.answer(x.command.id, err, x.answers)
 }
 
 // poller knows when the device is to be asked.
@@ -169,17 +189,17 @@ func newPoller(c Config, d *devices.Driver, dec devices.Decoder) poller {
 }
 
 // ask gives the next request of the round, or waits for the next round.
-func (w *wire) ask(now time.Time) {
-	r, ok := w.poll.asker.Next(w.poll.step)
+func (t *talk) ask(now time.Time) {
+	r, ok := t.poll.asker.Next(t.poll.step)
 	if ok {
-		w.now = &exchange{step: w.poll.step}
-		w.give(r)
+		t.now = &exchange{step: t.poll.step}
+		t.give(r)
 		return
 	}
-	w.poll.step = 0
-	w.poll.begun = w.poll.begun.Add(w.poll.every)
-	if w.poll.begun.Before(now) { // a round took longer than it may: the missed ones are not made up for
-		w.poll.begun = now
+	t.poll.step = 0
+	t.poll.begun = t.poll.begun.Add(t.poll.every)
+	if t.poll.begun.Before(now) { // a round took longer than it may: the missed ones are not made up for
+		t.poll.begun = now
 	}
-	w.poll.due = w.poll.begun
+	t.poll.due = t.poll.begun
 }

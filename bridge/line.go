@@ -11,13 +11,6 @@ import (
 	"edged/bridge/port"
 )
 
-const (
-	reopenMin     = 100 * time.Millisecond
-	reopenAbsent  = time.Second     // longest wait for a port that is not there: it is seen within 2 s
-	reopenRefused = 5 * time.Second // for one that is there and not ours
-	steady        = 5 * time.Second // open so long, a port is opened again at once
-)
-
 // line keeps a device's port open. One goroutine owns it and runs the driver.
 type line struct {
 	b        *Bridge
@@ -27,7 +20,7 @@ type line struct {
 
 // run opens the port, again and again, until ctx ends.
 func (l *line) run(ctx context.Context) error {
-	wait := reopenMin
+	var again port.Again
 	for {
 		changed := l.b.deps.Ports.Changed()
 		p, err := l.b.deps.Ports.Open(ctx, port.Request{Name: l.b.cfg.Port, Mode: l.b.mode, Peer: l.peer(), For: l.b.cfg.Name})
@@ -41,15 +34,12 @@ func (l *line) run(ctx context.Context) error {
 		if failure := (driverError{}); errors.As(err, &failure) {
 			return failure.err
 		}
-		code, reason, longest := l.why(err)
+		code, reason := l.why(err)
 		l.b.presence.set(offline, code, reason)
-		if time.Since(opened) >= steady {
-			wait = reopenMin
-		}
+		wait := again.After(err, time.Since(opened))
 		if !l.pause(ctx, wait/2+rand.N(wait/2+1), changed, code, reason) {
 			return nil
 		}
-		wait = min(2*wait, longest)
 	}
 }
 
@@ -71,25 +61,17 @@ func (l *line) peer() func() port.Peer {
 	return func() port.Peer { return sim }
 }
 
-// why tells code and reason of a port that cannot be used, and the longest wait before it is tried again.
-func (l *line) why(err error) (code, reason string, longest time.Duration) {
+// why tells code and reason of a port that cannot be used.
+func (l *line) why(err error) (code, reason string) {
 	e := new(port.Error)
 	if !errors.As(err, &e) {
-		return port.Missing, "the port is gone: " + err.Error(), reopenAbsent
+		return port.Missing, "the port is gone: " + err.Error()
 	}
 	reason = e.Text
 	if e.Do != "" {
 		reason += ": " + e.Do
 	}
-	switch {
-	case e.Pause > 0:
-		longest = e.Pause
-	case e.Code == port.Missing:
-		longest = reopenAbsent
-	default:
-		longest = reopenRefused
-	}
-	return e.Code, reason, longest
+	return e.Code, reason
 }
 
 // pause waits until the port may be there again, answering commands meanwhile; false: ctx has ended.

@@ -51,6 +51,19 @@ type Status struct {
 	OutOfRange   uint64 `json:"out_of_range"` // readings dropped by the range check
 	GivenUp      uint64 `json:"given_up"`     // readings that the broker did not take in time
 	Published    uint64 `json:"published"`    // data messages made
+
+	Line *Line `json:"line,omitempty"` // of a device on a shared line
+}
+
+// Line tells how a device fares on a shared line.
+type Line struct {
+	Bus         string  `json:"bus"`
+	Utilisation float64 `json:"utilisation"`  // of the line, 0 to 1, over the last minute
+	ReplyP95MS  float64 `json:"reply_p95_ms"` // of this device's answers; 0: none yet
+	ErrorRate   float64 `json:"error_rate"`   // share of its last requests without an answer, 0 to 1
+	Requests    uint64  `json:"requests"`     // that wanted an answer
+	Unanswered  uint64  `json:"unanswered"`
+	Suspended   bool    `json:"suspended,omitempty"` // it is asked rarely, since it does not answer
 }
 
 // presence is what is known of a device: whether it is there, and if not, why. It publishes status and health.
@@ -65,6 +78,7 @@ type presence struct {
 	s      Status
 	known  bool           // a port was tried: what s says is true
 	failed string         // why the driver failed, until it is heard again; "": it did not
+	fares  func() *Line   // nil: it has a port of its own
 	before devices.Counts // of earlier openings
 	counts devices.Counts // of the present one
 }
@@ -146,6 +160,13 @@ func (p *presence) show(rs []devices.Reading) {
 	}
 }
 
+// onLine says how to find out how the device fares on its shared line.
+func (p *presence) onLine(fares func() *Line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fares = fares
+}
+
 func (p *presence) published() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,6 +203,9 @@ func (p *presence) Status() Status {
 	s.BadFrames = p.before.Bad + p.counts.Bad
 	s.GarbageBytes = p.before.Garbage + p.counts.Garbage
 	s.GivenUp = p.out.givenUp()
+	if p.fares != nil {
+		s.Line = p.fares()
+	}
 	return s
 }
 
@@ -250,7 +274,8 @@ func (p *presence) health() {
 		LastFrame    any    `json:"last_frame"`
 		OutOfRange   uint64 `json:"out_of_range,omitempty"`
 		GivenUp      uint64 `json:"given_up,omitempty"`
-	}{s.State, s.Code, s.Reason, stamp(s.Since), s.Frames, s.BadFrames, s.GarbageBytes, stampOrNil(s.Seen), s.OutOfRange, s.GivenUp})
+		Line         *Line  `json:"line,omitempty"`
+	}{s.State, s.Code, s.Reason, stamp(s.Since), s.Frames, s.BadFrames, s.GarbageBytes, stampOrNil(s.Seen), s.OutOfRange, s.GivenUp, s.Line})
 	if err != nil {
 		p.log.Error("health cannot be written", "err", err)
 		return

@@ -25,7 +25,10 @@ type sensing struct {
 }
 
 // reopenSensor is the longest wait before a sensor is tried again.
-const reopenSensor = 5 * time.Second
+const (
+	reopenSensor    = 5 * time.Second
+	reopenSensorMin = 100 * time.Millisecond // the first one
+)
 
 // sensorPlace checks the keys of a sensor, and names what it is on.
 func sensorPlace(cfg Config, drv *devices.Driver) (string, error) {
@@ -47,7 +50,7 @@ func sensorPlace(cfg Config, drv *devices.Driver) (string, error) {
 func (s *sensing) run(ctx context.Context) error {
 	s.dog = newWatchdog(s.b.cfg, s.b.drv)
 	s.b.presence.opened()
-	wait := reopenMin
+	wait := reopenSensorMin
 	for {
 		s.valid = false
 		err := s.once(ctx)
@@ -60,7 +63,7 @@ func (s *sensing) run(ctx context.Context) error {
 		code, reason := trouble(err)
 		s.suffer(code, reason)
 		if s.valid {
-			wait = reopenMin
+			wait = reopenSensorMin
 		}
 		if !s.pause(ctx, wait/2+rand.N(wait/2+1), s.b.deps.Ports.Changed(), code, reason) {
 			return nil

@@ -95,6 +95,15 @@ func (q *seqFile) leap(why string) {
 	q.skip(q.next, to)
 }
 
+// prepare sees to it that Next does not wait for the disk soon.
+func (q *seqFile) prepare() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.path != "" {
+		q.provide()
+	}
+}
+
 // Next gives out a number. It waits for the disk only when a reservation takes longer than half a block lasts. A
 // range that was skipped before it comes along once.
 func (q *seqFile) Next() (n uint64, skipped []Skipped) {

@@ -5,14 +5,12 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
 
 	"edged/bridge/port"
-	"edged/devices"
 )
 
 const (
@@ -35,32 +33,20 @@ type chunk struct {
 // wire is one opening of the port: the driver and what is going on with it. One goroutine owns it; a second reads and
 // a third writes, so that neither a silent nor a stalled device holds it up.
 type wire struct {
-	*line
+	*talk
 	port port.Port
-	dec  devices.Decoder
 
 	chunks  chan chunk    // from the reader, which waits for again
 	again   chan struct{} // the buffer is free
 	writes  chan []byte   // to the writer
 	written chan error    // from it
-
-	opened  time.Time
-	valid   devices.Counts // at the last valid frame
-	frames  uint64         // of this opening
-	bytesAt time.Time      // last byte
-	dog     watchdog
-	ended   bool // End was called since the last byte
-	stalled bool // the broker did not catch up when it was waited for
-
-	now  *exchange // what goes on; nil: the line is free
-	poll poller
+	stalled bool          // the broker did not catch up when it was waited for
 }
 
 // use runs the driver on an open port until that is gone or ctx ends, and closes it.
 func (l *line) use(ctx context.Context, p port.Port) (err error) {
 	w := &wire{
-		line: l, port: p, opened: time.Now(), dog: newWatchdog(l.b.cfg, l.b.drv),
-		chunks: make(chan chunk), again: make(chan struct{}), writes: make(chan []byte, 1), written: make(chan error, 1),
+		port: p, chunks: make(chan chunk), again: make(chan struct{}), writes: make(chan []byte, 1), written: make(chan error, 1),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
@@ -70,24 +56,17 @@ func (l *line) use(ctx context.Context, p port.Port) (err error) {
 			l.b.deps.Log.Debug("closing the port", "err", cerr)
 		}
 		parts.Wait()
-		w.abandon(refusal{text: "the device was stopped before it answered"})
+		if w.talk != nil {
+			w.abandon(refusal{text: "the device was stopped before it answered"})
+		}
 	}()
-	if w.dec, err = l.b.drv.New(l.b.cfg.Options); err != nil {
-		return driverError{fmt.Errorf("driver %s: %w", l.b.drv.Name, err)}
+	if w.talk, err = l.newTalk(); err != nil {
+		return err
 	}
-	if l.b.inject != nil {
-		w.dec = l.b.inject(w.dec)
-	}
-	l.b.presence.opened()
-	if l.b.drv.Event {
-		l.b.presence.set(online, "", "")
-	} else {
-		l.b.presence.set(offline, Silent, "no byte came since the port was opened")
-	}
+	w.talk.write = func(p []byte) { w.writes <- p } // holds one, and only one exchange goes on
 	buf := make([]byte, readSize)
 	parts.Go(func() { w.read(ctx, buf) })
-	parts.Go(func() { w.write(ctx) })
-	w.poll = newPoller(l.b.cfg, l.b.drv, w.dec)
+	parts.Go(func() { w.put(ctx) })
 	err = w.serve(ctx, buf)
 	w.finish(err)
 	return err
@@ -117,8 +96,8 @@ func (w *wire) read(ctx context.Context, buf []byte) {
 	}
 }
 
-// write writes what the owner gives, one at a time.
-func (w *wire) write(ctx context.Context) {
+// put writes what the owner gives, one at a time.
+func (w *wire) put(ctx context.Context) {
 	for {
 		select {
 		case p := <-w.writes:
@@ -213,34 +192,6 @@ func gone(err error) error {
 	return &port.Error{Code: port.Missing, Text: text, Do: "plug it in again", Err: err}
 }
 
-// feed gives bytes to the driver.
-func (w *wire) feed(p []byte, at time.Time) {
-	w.bytesAt, w.ended = at, false
-	w.dec.Feed(p, at, w.sample)
-	w.b.presence.count(w.dec.Counts())
-}
-
-// sample takes one valid frame.
-func (w *wire) sample(s devices.Sample) {
-	if s.At.IsZero() {
-		s.At = w.bytesAt
-	}
-	w.frames++
-	w.valid = w.dec.Counts()
-	w.dog.heard(s.At)
-	w.b.presence.heard(s.At)
-	w.b.presence.set(online, "", "")
-	if s.Refusal != "" {
-		w.refused(s)
-		return
-	}
-	if s.Answer != "" {
-		w.answered(s.Answer, s.Readings, s.At)
-		return
-	}
-	w.answered("", w.measured(s), s.At)
-}
-
 // next returns when the owner has to look again.
 func (w *wire) next() time.Time {
 	t := time.Now().Add(healthEvery)
@@ -282,31 +233,4 @@ func (w *wire) proceed(now time.Time) {
 	if w.now == nil && !w.poll.due.IsZero() && !now.Before(w.poll.due) {
 		w.ask(now)
 	}
-}
-
-func (w *wire) quiet() time.Duration {
-	if p, ok := w.dec.(devices.Pacer); ok && p.Pause() > 0 {
-		return p.Pause()
-	}
-	if w.b.drv.Text {
-		return quietText
-	}
-	return quietFrame
-}
-
-// finish tells the driver that no byte follows, and who waits for an answer that there is none.
-func (w *wire) finish(err error) {
-	w.dec.End(w.sample)
-	w.b.presence.count(w.dec.Counts())
-	if e := new(port.Error); errors.As(err, &e) {
-		w.abandon(refusal{e.Code, e.Text})
-	}
-}
-
-// abandon tells who waits for an answer that there will be none.
-func (w *wire) abandon(why refusal) {
-	if w.now != nil && w.now.command != nil {
-		w.b.answer(w.now.command.id, why, nil)
-	}
-	w.now = nil
 }

@@ -6,6 +6,7 @@ package config
 
 import (
 	"edged/bridge"
+	"edged/bridge/bus"
 	"edged/broker"
 	"edged/console"
 	"edged/devices"
@@ -19,6 +20,7 @@ type Config struct {
 	Broker  broker.Config
 	Console console.Config
 	Uplink  *uplink.Config  // nil: no cloud
+	Buses   []bus.Config    // in the order of the files
 	Devices []bridge.Config // in the order of the files, the disabled ones too
 	Files   []string        // that were read, descriptions of devices last
 	Drivers *catalog.Set    // what devices may name; nil: the catalogue
@@ -94,7 +96,7 @@ func build(sources []*source, with described) (*Config, error) {
 
 // assemble reads all keys of the files; what has a problem keeps its default.
 func assemble(sources []*source, with described) (*Config, Problems) {
-	c := &check{told: map[string]bool{}, set: with.set, drivers: map[string]*devices.Driver{}}
+	c := &check{told: map[string]bool{}, ports: map[string]*node{}, set: with.set, drivers: map[string]*devices.Driver{}}
 	cfg := &Config{Drivers: with.set, Broker: broker.Defaults(), Console: console.Defaults(), userPasswords: map[string]Secret{}}
 	root := &node{src: &source{}}
 	for _, src := range sources {
@@ -106,7 +108,12 @@ func assemble(sources []*source, with described) (*Config, Problems) {
 		cfg.Files = append(cfg.Files, f.Name)
 	}
 	v := value{c, "", root}
+	if v.has("bus") { // devices name them, wherever they stand
+		v.kid("bus").buses(&cfg.Buses)
+	}
+	c.lines = cfg.Buses
 	v.table("", topFields(cfg))
+	cfg.speeds(v)
 	c.validate(cfg, root)
 	c.problems = append(c.problems, with.problems...)
 	c.problems.sort()
@@ -114,7 +121,8 @@ func assemble(sources []*source, with described) (*Config, Problems) {
 }
 
 func topFields(cfg *Config) []field {
-	return append([]field{
+	return []field{
+		{"bus", func(value) {}}, // was read before
 		{"gateway", func(v value) { v.table("[gateway]", gatewayFields(&cfg.Gateway)) }},
 		{"broker", func(v value) { v.broker(&cfg.Broker, cfg.userPasswords) }},
 		{"uplink", func(v value) {
@@ -132,5 +140,5 @@ func topFields(cfg *Config) []field {
 		}},
 		{"console", func(v value) { v.table("[console]", consoleFields(&cfg.Console)) }},
 		{"device", func(v value) { v.devices(&cfg.Devices) }},
-	}, later("bus")...)
+	}
 }

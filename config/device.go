@@ -21,6 +21,7 @@ func deviceFields(c *bridge.Config, known []string) []field {
 		{"driver", text(&c.Driver)},
 		{"port", text(&c.Port)},
 		{"serial", text(&c.Serial)},
+		{"bus", text(&c.Bus)},
 		{"every", duration(&c.Every, time.Millisecond, century)},
 		{"stale_after", func(v value) {
 			if v.node.raw == "never" {
@@ -35,7 +36,7 @@ func deviceFields(c *bridge.Config, known []string) []field {
 		{"tags", tags(&c.Tags)},
 		{"disabled", boolean(&c.Disabled)},
 		{"reading", readings(&c.Readings, known)},
-	}, later("bus", "address", "gpio")...)
+	}, later("gpio")...)
 }
 
 func publish(to *bridge.Publish) func(value) {
@@ -65,7 +66,6 @@ func (v value) devices(to *[]bridge.Config) {
 		v.wrong("a table", "write [device.NAME] for each device")
 		return
 	}
-	ports := map[string]*node{}
 	for _, name := range v.node.names {
 		kid := v.kid(name)
 		if !kid.node.isTable() {
@@ -74,17 +74,15 @@ func (v value) devices(to *[]bridge.Config) {
 		}
 		kid.id(name, kid.node.key, deviceLetters, maxID, "a-z, 0-9, _ and -")
 		c := kid.device(name)
-		kid.portOnce(c, ports)
+		if !c.Disabled {
+			kid.portOnce(v.placeOf(c))
+		}
 		*to = append(*to, c)
 	}
 }
 
-// portOnce reports a port that an earlier device uses.
-func (v value) portOnce(c bridge.Config, ports map[string]*node) {
-	if c.Disabled {
-		return
-	}
-	named, key := v.placeOf(c)
+// portOnce reports a port that an earlier device or bus uses.
+func (v value) portOnce(named, key string) {
 	name, n := named, v.node.kids[key]
 	if n == nil { // the driver's default
 		key, n = "driver", v.node.kids["driver"]
@@ -95,13 +93,13 @@ func (v value) portOnce(c bridge.Config, ports map[string]*node) {
 	if name == "" || port.Shared(name) {
 		return
 	}
-	first, ok := ports[strings.ToLower(name)]
+	first, ok := v.ports[strings.ToLower(name)]
 	if !ok {
-		ports[strings.ToLower(name)] = n
+		v.ports[strings.ToLower(name)] = n
 		return
 	}
 	line, column := first.src.position(first.value.from)
 	v.report(n, n.value, PortTwice, join(v.key, key),
-		fmt.Sprintf("%q is already the port of another device, %s:%d:%d", named, first.src.name, line, column),
+		fmt.Sprintf("%q is already the port of another device or bus, %s:%d:%d", named, first.src.name, line, column),
 		"give each its own port, or set disabled = true on one")
 }

@@ -51,10 +51,8 @@ func TestDeviceValues(t *testing.T) {
 			`e.toml:4:10: device.a.serial: parity "X" in "8X1": N (none), E (even), O (odd), M (mark) or S (space) (E503)`,
 			`e.toml:7:8: device.b.port: "tcp://a" is not tcp://HOST:PORT (E503)`,
 		}},
-		{"keys of other versions", "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\nbus = \"hall\"\naddress = 3\ngpio = \"GPIO17\"\n", []string{
-			`e.toml:4:1: device.a.bus: is not available in this version (E507)`,
-			`e.toml:5:1: device.a.address: is not available in this version (E507)`,
-			`e.toml:6:1: device.a.gpio: is not available in this version (E507)`,
+		{"keys of other versions", "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\ngpio = \"GPIO17\"\n", []string{
+			`e.toml:4:1: device.a.gpio: is not available in this version (E507)`,
 		}},
 		{"ports that name nothing to open", "[device.a]\ndriver = \"pms5003\"\nport = \"exec: \"\n[device.b]\ndriver = \"pms5003\"\nport = \"replay:\"\n", []string{
 			`e.toml:3:8: device.a.port: "exec: " names no program: write exec:COMMAND (E503)`,
@@ -73,11 +71,11 @@ func TestPortOfTwoDevices(t *testing.T) {
 	const a, b = "[device.a]\ndriver = \"pms5003\"\nport = ", "[device.b]\ndriver = \"sds011\"\nport = "
 	runFaults(t, []faultCase{
 		{"the same", a + "\"/dev/ttyUSB0\"\n" + b + "\"/dev/ttyUSB0\"\n", []string{
-			`e.toml:6:8: device.b.port: "/dev/ttyUSB0" is already the port of another device, e.toml:3:8; give each its own port, or set disabled = true on one (E508)`,
+			`e.toml:6:8: device.b.port: "/dev/ttyUSB0" is already the port of another device or bus, e.toml:3:8; give each its own port, or set disabled = true on one (E508)`,
 		}},
 		{"written in another way", a + "\"tcp://Gw:1\"\n" + b + "\"tcp://gw:1\"\n[device.c]\ndriver = \"pms5003\"\nport = \"/dev//ttyUSB0\"\n[device.d]\ndriver = \"pms5003\"\nport = \"/dev/./ttyUSB0\"\n", []string{
-			`e.toml:6:8: device.b.port: "tcp://gw:1" is already the port of another device, e.toml:3:8; give each its own port, or set disabled = true on one (E508)`,
-			`e.toml:12:8: device.d.port: "/dev/./ttyUSB0" is already the port of another device, e.toml:9:8; give each its own port, or set disabled = true on one (E508)`,
+			`e.toml:6:8: device.b.port: "tcp://gw:1" is already the port of another device or bus, e.toml:3:8; give each its own port, or set disabled = true on one (E508)`,
+			`e.toml:12:8: device.d.port: "/dev/./ttyUSB0" is already the port of another device or bus, e.toml:9:8; give each its own port, or set disabled = true on one (E508)`,
 		}},
 		{"one is disabled", a + "\"/dev/ttyUSB0\"\ndisabled = true\n" + b + "\"/dev/ttyUSB0\"\n", nil},
 		{"simulators are many", a + "\"sim\"\n" + b + "\"sim\"\n", nil},

@@ -30,7 +30,11 @@ func (v value) device(name string) bridge.Config {
 	}
 	v.table("["+v.key+"]", fields)
 	v.need("driver", `such as driver = "pms5003"`)
-	v.need("port", `such as port = "/dev/ttyUSB0"`)
+	if c.Bus != "" {
+		v.onBus(&c, drv)
+	} else {
+		v.need("port", `such as port = "/dev/ttyUSB0"`)
+	}
 	if drv == nil {
 		return c
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"edged/bridge"
+	"edged/bridge/bus"
 	"edged/broker"
 	"edged/console"
 	"edged/uplink"
@@ -123,6 +124,7 @@ func accepted() map[string][]string {
 		"gateway": gatewayFields(&Gateway{}), "broker": brokerFields(&broker.Config{}, nil), "broker.limits": limitFields(&broker.Limits{}),
 		"broker.tls": tlsFields(&broker.TLS{}), "broker.ws": wsFields(&broker.WS{}), "broker.user.NAME": userFields(&broker.User{}, &Secret{}),
 		"uplink": uplinkFields(&uplink.Config{}, &Secret{}, &Secret{}), "uplink.queue": queueFields(&uplink.Config{}), "uplink.rate": rateFields(&uplink.Config{}), "console": consoleFields(&console.Config{}),
+		"bus.NAME":    busFields(&bus.Config{}),
 		"device.NAME": deviceFields(&bridge.Config{}, nil), "device.NAME.reading.READING": readingFields(&bridge.Reading{}),
 	}
 	keys := map[string][]string{}
@@ -153,7 +155,12 @@ func holdsEveryKey(t *testing.T, file string, src *source) {
 				t.Fatalf("%s has no table [%s]", file, table)
 			}
 		}
+		air := n
 		for _, key := range keys {
+			n = air
+			if table == "device.NAME" && key == "bus" { // it is in place of others
+				n = src.root.kids["device"].kids["meter"]
+			}
 			if n.kids[key] == nil {
 				t.Errorf("%s lacks the key %s of [%s]", file, key, table)
 			}

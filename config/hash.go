@@ -21,6 +21,9 @@ func (cfg *Config) hash() string {
 		"gateway": plainFields(reflect.ValueOf(cfg.Gateway)), "broker": cfg.brokerView(),
 		"console": plainFields(reflect.ValueOf(cfg.Console)), "devices": devices, "password": cfg.password.reference(), "proxy": cfg.proxy.reference(),
 	}
+	if len(cfg.Buses) > 0 {
+		view["buses"] = cfg.Buses
+	}
 	if files := cfg.Drivers.Files(); len(files) > 0 {
 		view["drivers"] = files
 	}
@@ -46,7 +49,7 @@ func (cfg *Config) SameUplink(other *Config) bool {
 
 // KeepGateway takes over from another configuration what belongs to the gateway's id, and the id itself.
 func (cfg *Config) KeepGateway(other *Config) {
-	cfg.Gateway.ID, cfg.Devices, cfg.Drivers = other.Gateway.ID, other.Devices, other.Drivers
+	cfg.Gateway.ID, cfg.Devices, cfg.Drivers, cfg.Buses = other.Gateway.ID, other.Devices, other.Drivers, other.Buses
 	cfg.Uplink, cfg.password, cfg.proxy = other.Uplink, other.password, other.proxy
 	cfg.Hash = cfg.hash()
 }

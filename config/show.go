@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"edged/bridge"
+	"edged/bridge/bus"
 
 	"github.com/BurntSushi/toml"
 )
@@ -28,6 +29,11 @@ func (cfg *Config) Show() (string, error) {
 	if cfg.Uplink != nil {
 		all["uplink"] = cfg.showUplink()
 	}
+	buses := table{}
+	for _, b := range cfg.Buses {
+		buses[b.Name] = showBus(b)
+	}
+	all.put("bus", buses, len(buses) == 0)
 	devices := table{}
 	for _, d := range cfg.Devices {
 		devices[d.Name] = showDevice(d)
@@ -107,6 +113,12 @@ func (cfg *Config) showUplink() table {
 	return t
 }
 
+func showBus(b bus.Config) table {
+	t := table{"port": b.Port, "rs485": string(b.RS485), "listen": b.Listen}
+	t.put("serial", b.Serial, b.Serial == "")
+	return t
+}
+
 func showDevice(d bridge.Config) table {
 	t := table{}
 	for key, value := range d.Options {
@@ -121,6 +133,7 @@ func showDevice(d bridge.Config) table {
 		t["publish"] = "on-change"
 	}
 	t.put("port", d.Port, d.Port == "")
+	t.put("bus", d.Bus, d.Bus == "")
 	t.put("serial", d.Serial, d.Serial == "")
 	t.put("every", FormatDuration(d.Every), d.Every == 0)
 	t.put("stale_after", FormatDuration(d.StaleAfter), d.StaleAfter == 0)

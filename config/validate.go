@@ -24,6 +24,9 @@ func (c *check) validate(cfg *Config, root *node) {
 	}
 	top.part(cfg.Console, "console")
 	top.console(cfg)
+	for _, b := range cfg.Buses {
+		top.part(b, "bus", b.Name)
+	}
 	for _, d := range cfg.Devices {
 		top.part(d, "device", d.Name)
 	}

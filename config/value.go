@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"edged/bridge/bus"
 	"edged/devices"
 	"edged/devices/catalog"
 
@@ -18,6 +19,8 @@ import (
 type check struct {
 	problems Problems
 	told     map[string]bool            // keys that have a problem already
+	ports    map[string]*node           // those that are used, and addresses on buses
+	lines    []bus.Config               // the buses
 	set      *catalog.Set               // the drivers that there are
 	drivers  map[string]*devices.Driver // those that were looked up; nil: there is none
 }

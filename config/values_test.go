@@ -37,8 +37,9 @@ func TestGatewayValues(t *testing.T) {
 		{"a value as a table", "[gateway.id]\nx = 1\n", []string{
 			`e.toml:1:10: gateway.id: must be a string, not a table (E502)`,
 		}},
-		{"tables of other versions", "[bus.hall]\nport = \"/dev/ttyUSB0\"\n", []string{
-			`e.toml:1:2: bus: is not available in this version (E507)`,
+		{"tables of other versions", "[bus.attic]\ndriver = \"enocean\"\nport = \"/dev/ttyUSB0\"\nadopt = \"ask\"\n", []string{
+			`e.toml:2:1: bus.attic.driver: is not available in this version (E507)`,
+			`e.toml:4:1: bus.attic.adopt: is not available in this version (E507)`,
 		}},
 	})
 }

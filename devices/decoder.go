@@ -73,6 +73,13 @@ type Commander interface {
 	Command(name string, v Value) (Request, error)
 }
 
+// Confirmer is a Commander of a device that may not tell in its answer what it was set to, but can be asked.
+type Confirmer interface {
+	// Confirm gives the request whose answer, with that name, tells the value in the device; ok is false where the answer to
+	// the command itself told it, or the device can't be asked.
+	Confirm(name string) (r Request, ok bool)
+}
+
 // Asker is a Decoder of a device that can be asked for its readings. One round of asking is the requests 0, 1, 2, …,
 // each written when the one before has been answered or has timed out.
 type Asker interface {
@@ -84,6 +91,19 @@ type Asker interface {
 type Hearer interface {
 	// Sent tells what was written to the device; it does not keep p.
 	Sent(p []byte)
+}
+
+// Overhearer is a Decoder that can understand its device while another asks it.
+type Overhearer interface {
+	// Overhear has Feed expect both sides of the line: requests of another master, and the device's answers to them. It is
+	// called before Feed.
+	Overhear()
+}
+
+// Bystander is a Decoder that wants to know what is said on its line while nothing was asked of its device.
+type Bystander interface {
+	// Aside takes such bytes, which it does not keep.
+	Aside(p []byte)
 }
 
 // Pacer is a Decoder of frames that a silence ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.bug.st/serial"
 )
@@ -21,6 +22,24 @@ type Mode struct {
 // String returns the mode as ParseSerial reads it, such as "9600 8N1".
 func (m Mode) String() string {
 	return fmt.Sprintf("%d %d%c%d", m.Baud, m.DataBits, m.Parity, m.StopBits)
+}
+
+// Character returns how long one character takes: start bit, data, parity and stop bits.
+func (m Mode) Character() time.Duration {
+	bits := 1 + m.DataBits + m.StopBits
+	if m.Parity != 'N' {
+		bits++
+	}
+	return time.Duration(bits) * time.Second / time.Duration(m.Baud)
+}
+
+// Silence returns how long a line must be quiet between two frames of Modbus: 3.5 characters of 11 bits, above 19200 baud
+// 1.75 ms (MODBUS over Serial Line V1.02, 2.5.1.1).
+func (m Mode) Silence() time.Duration {
+	if m.Baud > 19200 {
+		return 1750 * time.Microsecond
+	}
+	return 77 * time.Second / 2 / time.Duration(m.Baud)
 }
 
 const (

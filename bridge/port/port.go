@@ -26,10 +26,11 @@ type Port interface {
 
 // Request says which port to open.
 type Request struct {
-	Name string      // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT, exec:COMMAND, replay:FILE or sim
-	Mode Mode        // of a UART
-	Peer func() Peer // makes the far end of "sim"; nil: there is none
-	For  string      // the device or bus that opens it, by which Tap finds it
+	Name  string      // /dev/…, usb:VID:PID[:SERIAL][@PORT-PATH], tcp://HOST:PORT, exec:COMMAND, replay:FILE or sim
+	Mode  Mode        // of a UART
+	RS485 RS485       // how a UART's line is turned round; "": it is not
+	Peer  func() Peer // makes the far end of "sim"; nil: there is none
+	For   string      // the device or bus that opens it, by which Tap finds it
 }
 
 // openTimeout is how long opening a port may take: a driver in the kernel can hang for ever.

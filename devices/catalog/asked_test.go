@@ -193,6 +193,21 @@ func TestLateAnswersOnABus(t *testing.T) {
 	if len(x.texts) > 0 {
 		t.Errorf("the late answer to a, or the one behind it, gives %q", x.texts)
 	}
+	next(0)
+	probe := next(1)
+	if bytes.Equal(probe, a) {
+		t.Fatal("it is asked the same again while an answer may still come")
+	}
+	hear.Sent(probe)
+	x.feed(start(), answer(222)) // even later
+	x.feed(start(), withCRC(append([]byte{1, 3, 2 * probe[5]}, make([]byte, 2*int(probe[5]))...)))
+	if want := []string{`{}`}; !slices.Equal(x.texts, want) {
+		t.Errorf("what was asked to find out whether all is through gives %q", x.texts)
+	}
+	x.texts = nil
+	if again := next(2); !bytes.Equal(again, a) {
+		t.Fatalf("then % x is asked, want % x", again, a)
+	}
 	hear.Sent(a)
 	x.feed(start(), answer(333))
 	if want := []string{`{"a":333}`}; !slices.Equal(x.texts, want) {

@@ -175,8 +175,8 @@ func (b *builder) command(key string, c *CommandDescription) {
 	for text, x := range c.Values {
 		out.values[text] = uint64(x)
 	}
-	out.info.Answered = c.Send == "" && (out.table == coil || out.field.Width == 2 && !c.Many)
 	b.kind(key, c, out)
+	out.info.Answered = out.echoed() || out.readable()
 	b.m.commands = append(b.m.commands, out)
 }
 

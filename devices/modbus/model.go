@@ -202,12 +202,25 @@ func (c *command) refuse(v devices.Value, takes string) error {
 	return fmt.Errorf("%s takes %s, not %s", c.info.Name, takes, v.AppendJSON(nil))
 }
 
-// back gives the value that the device told back in the two bytes that it echoes.
+// echoed reports whether the answer to the command tells its value.
+func (c *command) echoed() bool {
+	return c.send == nil && (c.table == coil || c.field.Width == 2 && !c.many)
+}
+
+// readable reports whether the value can be asked for, and needs to be.
+func (c *command) readable() bool {
+	return c.send == nil && c.table == holding && !c.echoed() && c.info.Kind != devices.KindTrigger
+}
+
+// back gives the value that the device tells in the bytes of its registers.
 func (c *command) back(b []byte) devices.Value {
 	if c.info.Kind == devices.KindNumber {
 		return c.field.Read(b)
 	}
-	n := uint64(binary.BigEndian.Uint16(b))
+	var n uint64
+	for _, x := range b {
+		n = n<<8 | uint64(x)
+	}
 	for word, x := range c.values {
 		if x != n {
 			continue

@@ -35,7 +35,7 @@ func treeMap() map[string]entry {
 		"cmd/edged/gateway": {ours: []string{"*"}, why: programWhy},
 		"cmd/edged/demo":    {ours: []string{"*"}, why: programWhy},
 		"config": {
-			ours: []string{"bridge", "bridge/port", "broker", "broker/listener", "console", "uplink", "uplink/dialect", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
+			ours: []string{"bridge", "bridge/bus", "bridge/port", "broker", "broker/listener", "console", "uplink", "uplink/dialect", "uplink/reach", "devices", "devices/catalog"}, third: []string{toml},
 			why: "each part declares its own Config and Validate; config reads the file into them and part of none",
 		},
 		"devices": {
@@ -68,8 +68,12 @@ func treeMap() map[string]entry {
 			why: "it lists the drivers and reads their descriptions, which are TOML",
 		},
 		"bridge": {
-			ours: []string{"bridge/port", "devices", "mqtt"},
+			ours: []string{"bridge/bus", "bridge/port", "devices", "mqtt"},
 			why:  "a bridge is an MQTT client like any other: it sees the broker only through its connection",
+		},
+		"bridge/bus": {
+			ours: []string{"bridge/port"},
+			why:  "whose turn it is on a line is decided without knowing what is said on it",
 		},
 		"bridge/port": {
 			ours:  []string{"bridge/port/capture", "bridge/port/child"},

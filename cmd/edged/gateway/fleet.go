@@ -16,34 +16,40 @@ import (
 // member is one configured device.
 type member struct {
 	cfg    bridge.Config
+	line   *sharedLine    // that it shares; nil: it has a port of its own
 	driver catalog.File   // that describes its driver; empty: the catalogue has it
 	bridge *bridge.Bridge // nil: disabled
 	part   *part          // that carries the bridge; nil: it was not started
 }
 
-// newMember makes the bridge of a device with one of these drivers; seed differs for each.
-func (g *Gateway) newMember(c bridge.Config, drivers *catalog.Set) (*member, error) {
+// newMember makes the bridge of a device with one of these drivers and, where it shares one, its line; seed differs for each.
+func (g *Gateway) newMember(c bridge.Config, drivers *catalog.Set, line *sharedLine) (*member, error) {
 	file, _ := drivers.File(c.Driver)
 	if c.Disabled {
-		return &member{cfg: c, driver: file}, nil
+		return &member{cfg: c, line: line, driver: file}, nil
 	}
 	drv, ok := drivers.Get(c.Driver)
 	if !ok {
 		return nil, fmt.Errorf("device %s: there is no driver %q", c.Name, c.Driver)
 	}
 	g.seed++
-	b, err := bridge.New(c, drv, bridge.Deps{
+	deps := bridge.Deps{
 		Gateway: g.id, Dial: g.dial, Ports: g.ports, Machine: g.sensors, Seq: g.seq, Keep: g.keep, Clock: g.clock, Log: g.log, Seed: g.seed,
 		Event: g.own.Event, Changed: g.own.Announce,
-	})
+	}
+	if line != nil {
+		deps.Bus = line.bus
+	}
+	b, err := bridge.New(c, drv, deps)
 	if err != nil {
 		return nil, err
 	}
-	return &member{cfg: c, driver: file, bridge: b}, nil
+	return &member{cfg: c, line: line, driver: file, bridge: b}, nil
 }
 
 // fleetPlan is how the devices become those of another configuration.
 type fleetPlan struct {
+	lines         []*sharedLine
 	after         []*member
 	added, ending []*member
 	changed       []string // names, for whoever asked
@@ -52,7 +58,11 @@ type fleetPlan struct {
 
 // planFleet makes what is missing for the devices of a configuration and keeps who is the same in it.
 func (g *Gateway) planFleet(cfg *config.Config) (*fleetPlan, error) {
-	p := &fleetPlan{}
+	lines, err := g.planLines(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &fleetPlan{lines: lines}
 	before := map[string]*member{}
 	for _, m := range g.devices() {
 		before[m.cfg.Name] = m
@@ -60,11 +70,12 @@ func (g *Gateway) planFleet(cfg *config.Config) (*fleetPlan, error) {
 	for _, c := range cfg.Devices {
 		old := before[c.Name]
 		delete(before, c.Name)
-		if file, _ := cfg.Drivers.File(c.Driver); old != nil && old.driver == file && reflect.DeepEqual(old.cfg, c) {
+		line := lineNamed(lines, c.Bus)
+		if file, _ := cfg.Drivers.File(c.Driver); old != nil && old.driver == file && old.line == line && reflect.DeepEqual(old.cfg, c) {
 			p.after = append(p.after, old)
 			continue
 		}
-		m, err := g.newMember(c, cfg.Drivers)
+		m, err := g.newMember(c, cfg.Drivers, line)
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +96,7 @@ func (g *Gateway) planFleet(cfg *config.Config) (*fleetPlan, error) {
 // applyFleet ends whom the plan has no room for and starts who is new; nobody else notices.
 func (g *Gateway) applyFleet(ctx context.Context, p *fleetPlan) {
 	g.endMembers(ctx, p.ending)
+	g.changeLines(p.lines)
 	g.mu.Lock()
 	g.members = p.after
 	g.mu.Unlock()
@@ -104,11 +116,7 @@ func (g *Gateway) startMember(m *member, before *part) {
 	if m.bridge == nil {
 		return
 	}
-	if g.watch == nil {
-		g.watch = launch("ports", func(ctx context.Context) error {
-			return bridge.Keep(ctx, g.log.With("part", "port"), bridge.Restart(), g.ports.Watch)
-		})
-	}
+	g.watchPorts()
 	m.part = launch("device "+m.cfg.Name, func(ctx context.Context) error {
 		if before != nil {
 			select {
@@ -118,6 +126,16 @@ func (g *Gateway) startMember(m *member, before *part) {
 			}
 		}
 		return bridge.Keep(ctx, g.log.With("device", m.cfg.Name), bridge.Restart(), m.bridge.Run)
+	})
+}
+
+// watchPorts hears of plugging, once there is somebody to tell.
+func (g *Gateway) watchPorts() {
+	if g.watch != nil {
+		return
+	}
+	g.watch = launch("ports", func(ctx context.Context) error {
+		return bridge.Keep(ctx, g.log.With("part", "port"), bridge.Restart(), g.ports.Watch)
 	})
 }
 
@@ -145,6 +163,7 @@ func (g *Gateway) endMembers(ctx context.Context, all []*member) {
 // stopFleet ends every device.
 func (g *Gateway) stopFleet() {
 	g.endMembers(context.Background(), g.devices())
+	g.changeLines(nil)
 	if g.watch != nil {
 		g.watch.end(time.Second/2, g.log)
 	}

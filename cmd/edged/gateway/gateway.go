@@ -68,6 +68,7 @@ type Gateway struct {
 	cfg       *config.Config
 	rejected  error // why cfg is not the newest that was written; nil: it is
 	members   []*member
+	lines     []*sharedLine
 	cloudLink cloudLink
 	web       web
 }
@@ -123,13 +124,11 @@ func (g *Gateway) makeDevices() error {
 	}
 	g.sensors = hardware.Machine("/", g.opts.State)
 	g.ports = port.New("", g.log.With("part", "port"))
-	for _, c := range g.cfg.Devices {
-		m, err := g.newMember(c, g.cfg.Drivers)
-		if err != nil {
-			return err
-		}
-		g.members = append(g.members, m)
+	plan, err := g.planFleet(g.cfg)
+	if err != nil {
+		return err
 	}
+	g.lines, g.members = plan.lines, plan.after
 	g.own.SetDevices(g.bridges()...)
 	return nil
 }

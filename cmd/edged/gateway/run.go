@@ -83,6 +83,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.startLink()
 	defer g.endLink()
+	for _, l := range g.sharedLines() {
+		g.startLine(l)
+	}
 	for _, m := range g.devices() {
 		g.startMember(m, nil)
 	}
