@@ -176,7 +176,7 @@ func TestStalledHandshakes(t *testing.T) {
 // TLS, WebSocket and CONNECT have one deadline, however slowly bytes come.
 func TestSlowHandshakeEnds(t *testing.T) {
 	t.Parallel()
-	w := newEveryWay(t, func(s *site) { s.cfg.Limits.ConnectTimeout = 400 * time.Millisecond })
+	w := newEveryWay(t, func(s *site) { s.cfg.Limits.ConnectTimeout = 1500 * time.Millisecond }) // a handshake takes a while
 	for _, way := range []string{"tls", "ws", "wss"} {
 		c := w.come(way) // the handshake is done; the rest is late
 		if reason := c.wantEnd(); reason != 0 {

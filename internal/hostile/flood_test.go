@@ -114,7 +114,7 @@ func halvesAmongDeaf(t *testing.T, e *target) {
 		}
 	}
 	half := append(append([]byte{0x30}, wire.AppendLength(nil, 250000)...), make([]byte, 125000)...)
-	halves := crowd(t, e, 40, func(int) wire.ConnectPacket { return clean(4, newName()) })
+	halves := crowd(t, e, 80, func(int) wire.ConnectPacket { return clean(4, newName()) })
 	var sending sync.WaitGroup
 	for _, c := range halves {
 		sending.Go(func() {
