@@ -12,9 +12,10 @@ import (
 	"edged/devices"
 )
 
-// maxLine bounds a line's bytes, and maxReadings the values in one.
+// maxLine bounds a line's bytes, maxReadings the values in one, and maxMarker what begins and ends it.
 const (
 	maxLine     = 8 << 10
+	maxMarker   = 16
 	maxReadings = 256
 )
 
@@ -33,9 +34,12 @@ const (
 	heading // it names what follows, and measures nothing
 )
 
-// lineDecoder cuts a stream into lines, which CR, LF or both end, and lets a format read each. Blank lines are skipped.
+// lineDecoder cuts a stream into lines, which CR, LF or both end, or what the options say, and lets a format read each.
+// Blank lines are skipped.
 type lineDecoder struct {
 	format format
+	start  []byte    // with which a line begins; empty: with anything
+	end    []byte    // with which it ends; empty: CR, LF or both
 	buf    []byte    // the line so far
 	at     time.Time // of its first byte
 	long   bool      // the line is longer than maxLine: it was counted, its rest is dropped
@@ -47,6 +51,10 @@ type lineDecoder struct {
 func (d *lineDecoder) Feed(p []byte, at time.Time, emit func(devices.Sample)) {
 	d.counts.Bytes += uint64(len(p))
 	d.counts.Readable += devices.Readable(p)
+	if len(d.end) > 0 {
+		d.feedTo(p, at, emit)
+		return
+	}
 	for len(p) > 0 {
 		end := bytes.IndexAny(p, "\r\n")
 		part := p
@@ -59,6 +67,27 @@ func (d *lineDecoder) Feed(p []byte, at time.Time, emit func(devices.Sample)) {
 		}
 		d.line(emit)
 		p = p[end+1:]
+	}
+}
+
+// feedTo takes bytes of lines that an end of their own ends. One of a line that is too long is seen only where it is whole
+// in p; else the next is.
+func (d *lineDecoder) feedTo(p []byte, at time.Time, emit func(devices.Sample)) {
+	last := d.end[len(d.end)-1]
+	for len(p) > 0 {
+		n := bytes.IndexByte(p, last) + 1
+		if n == 0 {
+			d.add(p, at)
+			return
+		}
+		d.add(p[:n], at)
+		if bytes.HasSuffix(d.buf, d.end) {
+			d.buf = bytes.Trim(d.buf[:len(d.buf)-len(d.end)], "\r\n")
+			d.line(emit)
+		} else if d.long && bytes.HasSuffix(p[:n], d.end) {
+			d.line(emit)
+		}
+		p = p[n:]
 	}
 }
 
@@ -82,6 +111,15 @@ func (d *lineDecoder) add(part []byte, at time.Time) {
 func (d *lineDecoder) line(emit func(devices.Sample)) {
 	line := d.buf
 	d.buf, d.long = d.buf[:0], false
+	if len(d.start) > 0 && len(line) > 0 {
+		i := bytes.LastIndex(line, d.start)
+		if i < 0 {
+			d.counts.Bad++
+			d.counts.Unmatched++
+			return
+		}
+		line = line[i+len(d.start):]
+	}
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}

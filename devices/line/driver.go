@@ -27,6 +27,14 @@ func Driver() *devices.Driver {
 					`csv: names of the columns, one without a name is left out: "temperature,,humidity"; ` +
 					`absent: the first line names them, else column_1, column_2, …`,
 			},
+			{
+				Name: "start", Kind: devices.KindText,
+				Text: "what a line begins with, such as \"\\u0002\"; what stands before it is left out, a line without it is not read",
+			},
+			{
+				Name: "end", Kind: devices.KindText, Default: "CR, LF or both",
+				Text: "what a line ends with instead, such as \";\" or \"\\u0003\"; CR and LF around the line are left out",
+			},
 			{Name: "separator", Kind: devices.KindText, Default: ",", Text: `csv: the one character between columns`},
 		},
 		New: func(o devices.Options) (devices.Decoder, error) {
@@ -34,7 +42,7 @@ func Driver() *devices.Driver {
 			if err != nil {
 				return nil, err
 			}
-			return &lineDecoder{format: f}, nil
+			return &lineDecoder{format: f, start: []byte(o.Text("start", "")), end: []byte(o.Text("end", ""))}, nil
 		},
 		Simulate: newLineSimulator,
 		Expects:  expectedOfLine,
@@ -48,6 +56,11 @@ func newFormat(o devices.Options) (format, error) {
 	kind, parse := o.Text("format", ""), o.Text("parse", "")
 	_, given := o["parse"]
 	var faults devices.Faults
+	for _, key := range []string{"start", "end"} {
+		if text, ok := o[key]; ok && (text == "" || len(o.Text(key, "")) > maxMarker) {
+			faults.Add(key, "must be 1 to %d bytes", maxMarker)
+		}
+	}
 	if given && (kind == "json" || kind == "kv") {
 		faults.Add("parse", "format %q has no use for it: the line itself names its values", kind)
 	}

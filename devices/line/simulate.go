@@ -21,6 +21,8 @@ type lineSimulator struct {
 	parts  []linePart
 	wander devices.Wander
 	next   time.Time
+
+	start, end string
 }
 
 // linePart is fixed text, or a value where name is set.
@@ -34,7 +36,7 @@ func newLineSimulator(o devices.Options, seed uint64) (devices.Simulator, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &lineSimulator{wander: devices.Wander{Seed: seed}}
+	s := &lineSimulator{wander: devices.Wander{Seed: seed}, start: o.Text("start", ""), end: o.Text("end", "\r\n")}
 	switch f := f.(type) {
 	case *patternFormat:
 		if s.parts, err = f.parts(); err != nil {
@@ -85,6 +87,7 @@ func (s *lineSimulator) Tick(now time.Time, out []byte) ([]byte, time.Time) {
 func (*lineSimulator) Receive(_ []byte, _ time.Time, out []byte) []byte { return out }
 
 func (s *lineSimulator) line(out []byte) []byte {
+	out = append(out, s.start...)
 	for i, p := range s.parts {
 		text := p.text
 		if p.name != "" {
@@ -100,7 +103,7 @@ func (s *lineSimulator) line(out []byte) []byte {
 		out = append(out, text...)
 	}
 	s.wander.N++
-	return append(out, "\r\n"...)
+	return append(out, s.end...)
 }
 
 // plausible is a range for a reading of this name.
@@ -140,7 +143,7 @@ func (f *patternFormat) parts() ([]linePart, error) {
 		return nil, err
 	}
 	parts := after(tree.Simplify(), nil)
-	s := lineSimulator{parts: parts}
+	s := lineSimulator{parts: parts, end: "\r\n"}
 	if line := s.line(nil); !f.re.Match(line[:len(line)-2]) {
 		return nil, errors.New("no line can be made up that this expression matches: it can't be simulated")
 	}
