@@ -83,13 +83,20 @@ func (b *Bridge) discovery(version string) ([]byte, error) {
 	d.AvailabilityMode = "all"
 	d.StateTopic, d.QoS = b.topics.of("data"), 1
 	d.Components = map[string]component{}
+	steered := b.steered()
 	for _, r := range b.known() {
+		if _, ok := steered[r.Name]; ok && r.kind == devices.Bool {
+			continue // its switch shows it
+		}
 		c := b.sensor(r)
 		c.UniqueID, c.Name = id+"_"+r.Name, title(r.Name)
 		d.Components[r.Name] = c
 	}
 	for _, info := range b.drv.Commands {
 		c := b.control(info)
+		if r, ok := steered[info.Name]; ok {
+			b.follow(&c, r)
+		}
 		c.UniqueID, c.Name = id+"_set_"+info.Name, title(info.Name)
 		d.Components["set_"+info.Name] = c
 	}
@@ -195,6 +202,30 @@ func (b *Bridge) control(i devices.CommandInfo) component {
 	}
 	c.Template = ifDefined("value_json.readings is defined and "+value, shows, c.Platform == "text")
 	return c
+}
+
+// steered are the readings of a sensor that a command of the same name sets: a relay's state, a lamp's brightness.
+func (b *Bridge) steered() map[string]shown {
+	all := map[string]shown{}
+	for _, r := range b.known() {
+		i, ok := b.drv.Command(r.Name)
+		if ok && b.drv.Sensor != nil && (i.Kind == devices.KindBool && r.kind == devices.Bool || i.Kind == devices.KindNumber && r.kind == devices.Number) {
+			all[r.Name] = r
+		}
+	}
+	return all
+}
+
+// follow makes a control show the reading that it sets, which is retained, rather than the result of the last command.
+func (b *Bridge) follow(c *component, r shown) {
+	c.StateTopic, c.Category, c.Optimistic = "", "", false
+	value := member("value_json", r.Name)
+	shows := "{{ " + value + " }}"
+	if c.Platform == "switch" {
+		c.StateOn, c.StateOff = "ON", "OFF"
+		shows = fmt.Sprintf("{{ 'ON' if %s else 'OFF' }}", value)
+	}
+	c.Template = b.present(r, value, shows)
 }
 
 func whole(x *float64) bool { return x != nil && *x == float64(int64(*x)) }

@@ -246,8 +246,13 @@ func TestDiscovery(t *testing.T) {
 	}
 	machine := sensor("system", nil)
 	machine.Port = ""
+	door := sensor("gpio-in", map[string]any{"gpio": "GPIO17", "class": "door"})
+	relay := sensor("gpio-out", map[string]any{"gpio": "GPIO27"})
+	meter := sensor("pulse", map[string]any{"gpio": "GPIO22"})
+	door.Port, relay.Port, meter.Port = "", "", ""
 	for name, c := range map[string]bridge.Config{
 		"pms5003": sensor("pms5003", nil), "sds011": sensor("sds011", nil), "line": scaled, "system": machine,
+		"gpio-in": door, "gpio-out": relay, "pulse": meter,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
