@@ -75,7 +75,7 @@ func (v value) devices(to *[]bridge.Config) {
 		kid.id(name, kid.node.key, deviceLetters, maxID, "a-z, 0-9, _ and -")
 		c := kid.device(name)
 		if !c.Disabled {
-			kid.portOnce(v.placeOf(c))
+			kid.portOnce(kid.placeOf(c))
 		}
 		*to = append(*to, c)
 	}
