@@ -81,7 +81,7 @@ func newFormat(o devices.Options) (format, error) {
 	case "csv":
 		return newCSV(parse, o.Text("separator", ","))
 	case "json":
-		return jsonFormat{}, nil
+		return &jsonFormat{}, nil
 	case "kv":
 		return kvFormat{}, nil
 	}

@@ -50,7 +50,7 @@ func newLineSimulator(o devices.Options, seed uint64) (devices.Simulator, error)
 		s.parts = enumerate(names, string(f.separator), func(string) string { return "" })
 	case kvFormat:
 		s.parts = enumerate([]string{"temperature", "humidity"}, " ", func(name string) string { return name + "=" })
-	case jsonFormat:
+	case *jsonFormat:
 		s.parts = enumerate([]string{"temperature", "humidity"}, ",", func(name string) string { return `"` + name + `":` })
 		s.parts = append(append([]linePart{{text: "{"}}, s.parts...), linePart{text: "}"})
 	}
