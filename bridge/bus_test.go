@@ -324,3 +324,75 @@ func TestNothingWrongIsReadOnABadLine(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherMasterIsOverheard: edged writes nothing, and reads what another master asks its devices.
+func TestAnotherMasterIsOverheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := newRTULine(&slave{address: 1, delay: prompt(8 * time.Millisecond)}, &slave{address: 2, delay: prompt(8 * time.Millisecond)}, &slave{address: 9, delay: prompt(-1)})
+		onABus(t, line, bus.Config{Serial: "9600 8N1", Listen: true}, time.Second, []int{1, 2, 9}, func(r *busRig) {
+			<-time.After(time.Second)
+			ask := func(p ...byte) {
+				line.send(withCRC(p), true)
+				<-time.After(100 * time.Millisecond)
+			}
+			for i := range 50 {
+				ask(1, 3, 0, 0, 0, 8)
+				if i%3 == 0 {
+					line.send([]byte{1, 3, 16, 7, 7, 7, 0xff}, true) // noise, and an answer that is cut
+					<-time.After(30 * time.Millisecond)
+				}
+				ask(2, 3, 0, 100, 0, 8)
+				ask(2, 3, 0, 1, 0, 3) // a part of a block
+				ask(9, 3, 0, 0, 0, 8) // which does not answer
+				ask(1, 3, 0, 100, 0, 8)
+			}
+			r.broker.send("edged/gw/dev/d1/set", `{"target":5,"id":1}`, false)
+			<-time.After(20 * time.Second)
+			for _, a := range []int{1, 2} {
+				r.wrong(a)
+				if n := len(r.data(a)); n < 90 {
+					t.Errorf("device %d was read %d times, want 100", a, n)
+				}
+			}
+			if s := r.bridges[9].Status(); s.State != "offline" || s.Code != "E106" || len(r.data(9)) > 0 {
+				t.Errorf("the dead device is %s %s", s.State, s.Code)
+			}
+			if got := r.broker.last("edged/gw/dev/d1/result"); !strings.Contains(got, `"ok":false`) || !strings.Contains(got, "only listens") {
+				t.Errorf("result %s", got)
+			}
+		})
+		for _, s := range line.slaves {
+			if len(s.asked) > 200 {
+				t.Errorf("slave %d was asked %d times", s.address, len(s.asked))
+			}
+		}
+	})
+}
+
+func TestCommandsOnABusGoFirstAndAreReadBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := thirty()
+		onABus(t, line, bus.Config{Serial: "9600 8N1"}, time.Second, numbers(1, 30), func(r *busRig) { // never idle
+			<-time.After(20 * time.Second)
+			for i, c := range []struct{ set, want string }{
+				{`{"target":500,"id":"a"}`, `{"id":"a","ok":true,"readings":{"target":500}}`},
+				{`{"total":70000,"id":"b"}`, `{"id":"b","ok":true,"readings":{"total":70000}}`}, // written with function 16
+				{`{"target":1001,"id":"c"}`, `{"id":"c","ok":false,"text":"target: 1001 is not in 0 to 1000"}`},
+				{`{"target":1,"total":2,"id":"d"}`, `{"id":"d","ok":true,"readings":{"target":1,"total":2}}`},
+			} {
+				begun := time.Now()
+				r.broker.send("edged/gw/dev/d7/set", c.set, false)
+				for len(r.broker.on("edged/gw/dev/d7/result")) <= i && time.Since(begun) < 10*time.Second {
+					<-time.After(time.Millisecond)
+				}
+				if passed := time.Since(begun); passed > time.Second {
+					t.Errorf("%s: the answer took %v on a line that is never idle", c.set, passed)
+				}
+				if got := r.broker.last("edged/gw/dev/d7/result"); got != c.want {
+					t.Errorf("%s gives %s, want %s", c.set, got, c.want)
+				}
+			}
+			r.wrong(7)
+		})
+	})
+}

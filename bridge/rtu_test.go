@@ -32,6 +32,7 @@ type rtuLine struct {
 type sending struct {
 	p     []byte
 	spoil bool
+	own   bool // of a slave: no request, though it may look like one
 }
 
 // slave is one device. It counts what it is asked and answers register 0 of each block with that number.
@@ -73,16 +74,17 @@ func (l *rtuLine) Write(p []byte) (int, error) {
 }
 
 // send puts bytes on the wire now; heard: we hear them.
-func (l *rtuLine) send(p []byte, heard bool) {
+func (l *rtuLine) send(p []byte, heard bool) { l.put(&sending{p: p}, heard) }
+
+func (l *rtuLine) put(x *sending, heard bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	x := &sending{p: p}
 	if now.Before(l.busyTill) && l.sending != nil { // both are spoilt
 		x.spoil, l.sending.spoil = true, true
 		l.collided++
 	}
-	took := time.Duration(len(p)) * l.char
+	took := time.Duration(len(x.p)) * l.char
 	if end := now.Add(took); end.After(l.busyTill) {
 		l.busyTill = end
 	}
@@ -108,7 +110,7 @@ func (l *rtuLine) arrived(x *sending, heard bool) {
 		}
 	}
 	l.mu.Unlock()
-	if len(p) < 8 || x.spoil || !bytes.Equal(withCRC(p[:len(p)-2:len(p)-2]), p) {
+	if len(p) < 8 || x.spoil || x.own || !bytes.Equal(withCRC(p[:len(p)-2:len(p)-2]), p) {
 		return
 	}
 	if s := l.slaves[p[0]]; s != nil {
@@ -118,7 +120,7 @@ func (l *rtuLine) arrived(x *sending, heard bool) {
 
 // receive answers a request after the slave's own time.
 func (s *slave) receive(l *rtuLine, p []byte) {
-	if p[1] > 4 && p[1] != 6 && p[1] != 16 || p[1] <= 4 && len(p) != 8 {
+	if p[1] > 4 && p[1] != 6 && p[1] != 16 || p[1] <= 4 && len(p) != 8 || p[1] == 16 && len(p) == 8 {
 		return
 	}
 	s.mu.Lock()
@@ -140,11 +142,11 @@ func (s *slave) receive(l *rtuLine, p []byte) {
 	s.busy = now.Add(d)
 	time.AfterFunc(d, func() {
 		if s.gaps {
-			l.send(answer[:3], true)
-			time.AfterFunc(12*time.Millisecond, func() { l.send(answer[3:], true) })
+			l.put(&sending{p: answer[:3], own: true}, true)
+			time.AfterFunc(12*time.Millisecond, func() { l.put(&sending{p: answer[3:], own: true}, true) })
 			return
 		}
-		l.send(answer, true)
+		l.put(&sending{p: answer, own: true}, true)
 	})
 }
 

@@ -8,6 +8,7 @@ package port
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -42,6 +43,8 @@ type System struct {
 	log  *slog.Logger
 	open func(name string, m Mode) (Port, error) // a UART by its path
 
+	drivers drivers // of ttys
+
 	mu      sync.Mutex
 	hanging map[string]bool // paths of which an open has not come back
 	changed chan struct{}   // closed at the next event
@@ -51,7 +54,7 @@ type System struct {
 
 // New returns the machine's ports. root is put before the paths of sysfs and /proc, "" on a real system.
 func New(root string, log *slog.Logger) *System {
-	s := &System{root: root, log: log, hanging: map[string]bool{}, changed: make(chan struct{})}
+	s := &System{root: root, log: log, hanging: map[string]bool{}, changed: make(chan struct{}), drivers: kernel{}}
 	s.open = s.openUART
 	return s
 }
@@ -92,7 +95,16 @@ func (s *System) openNamed(ctx context.Context, r Request) (Port, error) {
 			return nil, err
 		}
 	}
-	return s.openBounded(ctx, r.Name, path, r.Mode)
+	p, err := s.openBounded(ctx, r.Name, path, r.Mode)
+	u, isUART := p.(*uart)
+	if err != nil || !isUART {
+		return p, err
+	}
+	turned, err := turnRound(s.drivers, u, r, s.onUSB(path))
+	if err != nil {
+		return nil, errors.Join(err, u.Close())
+	}
+	return turned, nil
 }
 
 // openBounded opens a UART without waiting for one that hangs: that one is closed when it comes back, and not tried

@@ -44,6 +44,9 @@ func (s *System) openUART(path string, m Mode) (Port, error) {
 	if err != nil {
 		return nil, errors.Join(s.explain(path, err), unix.Close(fd))
 	}
+	if !pseudo(fd) {
+		lowLatency(s.drivers, fd)
+	}
 	return &uart{os.NewFile(uintptr(fd), path), control}, nil
 }
 

@@ -102,6 +102,20 @@ func (s *System) usbParent(dir string) (USBPort, bool) {
 	return u, false
 }
 
+// onUSB says whether the tty at path is a port of a USB adapter.
+func (s *System) onUSB(path string) bool {
+	to, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Join(s.root, "/sys/class/tty", filepath.Base(to), "device"))
+	if err != nil {
+		return false
+	}
+	_, found := s.usbParent(dir)
+	return found
+}
+
 func exists(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil

@@ -17,7 +17,7 @@ const (
 
 // families are all metrics but those of the process.
 func families() []family {
-	return slices.Concat(gatewayFamilies(), brokerFamilies(), journalFamilies(), diskFamilies(), uplinkFamilies(), deviceFamilies())
+	return slices.Concat(gatewayFamilies(), brokerFamilies(), journalFamilies(), diskFamilies(), uplinkFamilies(), deviceFamilies(), busFamilies())
 }
 
 // one is a family of one sample.

@@ -21,6 +21,7 @@ type Figures struct {
 	Disk    Disk
 	Uplink  *Uplink // nil: no cloud
 	Devices []Device
+	Buses   []Bus
 }
 
 // Broker is what the broker holds, and what it has counted since the start.
@@ -91,4 +92,6 @@ type Device struct {
 	GarbageBytes        uint64
 	OutOfRange, GivenUp uint64 // readings
 	Published           uint64 // data messages
+
+	Line *Line // nil: it has a port of its own
 }

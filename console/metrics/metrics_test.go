@@ -31,8 +31,9 @@ func everything(devices int) Figures {
 		},
 	}
 	for i := range devices {
-		f.Devices = append(f.Devices, Device{Name: fmt.Sprintf("d%d", i), Online: true})
+		f.Devices = append(f.Devices, Device{Name: fmt.Sprintf("d%d", i), Online: true, Line: &Line{Requests: 1}})
 	}
+	f.Buses = []Bus{{Name: "hall", Open: true}}
 	return f
 }
 

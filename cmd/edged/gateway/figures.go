@@ -47,7 +47,16 @@ func (g *Gateway) figures() metrics.Figures {
 		if d.Seen != nil {
 			x.Seen = *d.Seen
 		}
+		if l := d.Line; l != nil {
+			x.Line = &metrics.Line{
+				Requests: l.Requests, Unanswered: l.Unanswered, ErrorRate: l.ErrorRate, ReplyP95: l.ReplyP95MS / 1000, Suspended: l.Suspended,
+			}
+		}
 		f.Devices = append(f.Devices, x)
+	}
+	for _, l := range g.sharedLines() {
+		b := l.bus.Status()
+		f.Buses = append(f.Buses, metrics.Bus{Name: b.Name, Open: b.Open, Utilisation: b.Utilisation, Stray: b.Stray})
 	}
 	return f
 }
