@@ -95,8 +95,8 @@ func (l *rtuLine) put(x *sending, heard bool) {
 // arrived ends what was sent: we read it, and the slaves do.
 func (l *rtuLine) arrived(x *sending, heard bool) {
 	l.mu.Lock()
-	p := x.p
-	if x.spoil {
+	p, spoilt := x.p, x.spoil
+	if spoilt {
 		p = bytes.Clone(p)
 		for i := range p {
 			p[i] ^= byte(0x55 + i)
@@ -110,7 +110,7 @@ func (l *rtuLine) arrived(x *sending, heard bool) {
 		}
 	}
 	l.mu.Unlock()
-	if len(p) < 8 || x.spoil || x.own || !bytes.Equal(withCRC(p[:len(p)-2:len(p)-2]), p) {
+	if len(p) < 8 || spoilt || x.own || !bytes.Equal(withCRC(p[:len(p)-2:len(p)-2]), p) {
 		return
 	}
 	if s := l.slaves[p[0]]; s != nil {
