@@ -42,7 +42,7 @@ func (y *tty) speak(t *testing.T, p []byte, every time.Duration) {
 // program runs edged without a gateway.
 func program(t *testing.T, args ...string) (stdout, talk string, exit int) {
 	t.Helper()
-	e := &edged{dir: t.TempDir(), bin: built.Path("")}
+	e := &edged{dir: t.TempDir(), bin: built.Path("edged")}
 	e.config = e.dir + "/edged.toml"
 	if err := os.WriteFile(e.config, nil, 0o600); err != nil {
 		t.Fatal(err)
