@@ -17,7 +17,7 @@ const never = -1
 
 // deviceFields are the keys that every device has.
 func deviceFields(c *bridge.Config, known []string) []field {
-	return append([]field{
+	return []field{
 		{"driver", text(&c.Driver)},
 		{"port", text(&c.Port)},
 		{"serial", text(&c.Serial)},
@@ -36,7 +36,7 @@ func deviceFields(c *bridge.Config, known []string) []field {
 		{"tags", tags(&c.Tags)},
 		{"disabled", boolean(&c.Disabled)},
 		{"reading", readings(&c.Readings, known)},
-	}, later("gpio")...)
+	}
 }
 
 func publish(to *bridge.Publish) func(value) {

@@ -51,8 +51,8 @@ func TestDeviceValues(t *testing.T) {
 			`e.toml:4:10: device.a.serial: parity "X" in "8X1": N (none), E (even), O (odd), M (mark) or S (space) (E503)`,
 			`e.toml:7:8: device.b.port: "tcp://a" is not tcp://HOST:PORT (E503)`,
 		}},
-		{"keys of other versions", "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\ngpio = \"GPIO17\"\n", []string{
-			`e.toml:4:1: device.a.gpio: is not available in this version (E507)`,
+		{"a key of other drivers", "[device.a]\ndriver = \"pms5003\"\nport = \"sim\"\ngpio = \"GPIO17\"\n", []string{
+			`e.toml:4:1: device.a.gpio: unknown key (E501)`,
 		}},
 		{"ports that name nothing to open", "[device.a]\ndriver = \"pms5003\"\nport = \"exec: \"\n[device.b]\ndriver = \"pms5003\"\nport = \"replay:\"\n", []string{
 			`e.toml:3:8: device.a.port: "exec: " names no program: write exec:COMMAND (E503)`,
