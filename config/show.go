@@ -99,6 +99,7 @@ func (cfg *Config) showUplink() table {
 		"url": u.URLs, "version": versions()[u.Version], "cloud": u.Cloud, "client_id": u.ClientID, "keepalive": FormatDuration(u.KeepAlive), "send": orEmpty(u.Send),
 		"receive": orEmpty(u.Receive), "prefix": u.Prefix, "qos": int(u.QoS), "inflight": u.Inflight,
 		"rate":  table{"messages": u.Rate.Messages, "bytes": u.Rate.Bytes},
+		"batch": table{"every": FormatDuration(u.Batch.Every), "messages": u.Batch.Messages, "size": FormatSize(u.Batch.Size)},
 		"queue": table{"size": FormatSize(u.QueueSize), "age": FormatDuration(u.QueueAge), "when_full": u.WhenFull, "conflate": orEmpty(u.Conflate), "order": u.Order},
 	}
 	if u.KeepAuto {

@@ -52,6 +52,7 @@ func uplinkFields(c *uplink.Config, password, proxySecret *Secret) []field {
 		{"qos", whole(&c.QoS, 0, 2)},
 		{"inflight", whole(&c.Inflight, 1, 65535)},
 		{"rate", func(v value) { v.table("[uplink.rate]", rateFields(c)) }},
+		{"batch", func(v value) { v.table("[uplink.batch]", batchFields(c)) }},
 		{"queue", func(v value) { v.table("[uplink.queue]", queueFields(c)) }},
 	}
 }
@@ -60,6 +61,14 @@ func rateFields(c *uplink.Config) []field {
 	return []field{
 		{"messages", whole(&c.Rate.Messages, 0, math.MaxInt32)},
 		{"bytes", whole(&c.Rate.Bytes, 0, math.MaxInt32)},
+	}
+}
+
+func batchFields(c *uplink.Config) []field {
+	return []field{
+		{"every", duration(&c.Batch.Every, 0, time.Hour)},
+		{"messages", whole(&c.Batch.Messages, 2, 400)},
+		{"size", size(&c.Batch.Size, 1<<10, 1<<20)},
 	}
 }
 

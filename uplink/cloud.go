@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -190,15 +191,17 @@ type session struct {
 	ends    time.Time     // of what we showed; zero: never
 	asked   time.Duration // the keep-alive
 	network string
-	spread  spread // of the pump
-	out     outlet // of the watch, until it has ended
-	greeted bool   // the server gets our "online" again
+	spread  spread      // of the pump
+	out     outlet      // of the watch, until it has ended
+	greeted bool        // the server gets our "online" again
+	hurry   atomic.Bool // what waits for company goes
 	up      time.Time
 }
 
 func (s *session) accepted() {
 	u := s.u
 	u.window.opened()
+	u.singly.Store(false)
 	if u.absence.back(s.ack.SessionPresent); !s.ack.SessionPresent {
 		u.flight.forget()
 	}
@@ -286,6 +289,8 @@ func (s *session) serve(ctx, life context.Context, end context.CancelFunc) (err 
 
 // drain lets what is on its way arrive, and what the bridges said last.
 func (s *session) drain(ctx context.Context) {
+	s.hurry.Store(true)
+	signal(s.u.window.news)
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	quiet := time.NewTimer(quietTime)

@@ -36,6 +36,9 @@ func (c Config) validateCloud(report func(key, problem string)) {
 		report("cloud", fmt.Sprintf("%q is not known; possible: %q", c.Cloud, dialect.Names()))
 		return
 	}
+	if c.Batch.Every != 0 && d.Fixed() {
+		report("batch.every", "this cloud has topics of its own, and none for batches")
+	}
 	d.Validate(c.settings(""), report)
 }
 

@@ -42,6 +42,7 @@ type Config struct {
 	Conflate    []string      // with "conflate": filters of local topics of which the newest message stays; none: of all
 	Order       string        // LiveFirst, or "fifo"
 	Rate        Rate
+	Batch       Batch
 }
 
 // LiveFirst is the order in which what comes while there is a backlog does not wait behind it.
@@ -53,6 +54,7 @@ func Defaults() Config {
 		Version: 4, Cloud: dialect.Generic, ClientID: "{gateway}", KeepAlive: 60 * time.Second,
 		Send: []string{"edged/{gateway}/#"}, Receive: []string{"edged/{gateway}/dev/+/set"},
 		QoS: 1, Inflight: 100, QueueSize: 256 << 20, QueueAge: 30 * 24 * time.Hour, WhenFull: "drop-oldest", Conflate: []string{}, Order: "fifo",
+		Batch: Batch{Messages: 200, Size: 64 << 10},
 	}
 }
 
@@ -102,6 +104,7 @@ func (c Config) Validate(report func(key, problem string)) {
 	if len(c.Conflate) > 0 && c.WhenFull != "conflate" {
 		report("queue.conflate", `means nothing without when_full = "conflate"`)
 	}
+	c.validateBatch(report)
 	c.validateTopics(report)
 	c.validateFiles(report)
 	c.validateCloud(report)

@@ -70,7 +70,7 @@ func (u *Uplink) serveLocal(ctx context.Context) error {
 	defer cancel()
 	c, ack, err := mqtt.Connect(starting, nc, u.inside, mqtt.Config{
 		ClientID: ClientID, Version: 5, SessionExpiry: forever, KeepAlive: localKeepAlive, ResponseTimeout: localTime,
-		ReceiveMaximum: uint16(u.cfg.Inflight), ManualAck: true, OnMessage: u.outgoing, ManualRelease: true,
+		ReceiveMaximum: uint16(u.localWindow()), ManualAck: true, OnMessage: u.outgoing, ManualRelease: true,
 	})
 	if err != nil {
 		return fmt.Errorf("open the session on the local broker: %w", err)
@@ -123,6 +123,7 @@ func (u *Uplink) outgoing(d *mqtt.Delivery) {
 	if d.Expiry > 0 {
 		e.until = time.Now().Add(d.Expiry)
 	}
+	e.batch, e.came = u.mayBatch(d, e), time.Now()
 	what, changed := u.window.add(e)
 	if what == discarded {
 		u.count(func(s *Status) { s.Discarded++ })
@@ -179,7 +180,8 @@ func (u *Uplink) settled(e *entry, err error) {
 		})
 		return
 	case err != nil:
-		u.unsendable(e, err)
+		u.refusedFor(e, err)
+		return
 	case u.quota.taken(now):
 		u.state(func(s *Status) {
 			if s.Code == "" {
@@ -190,13 +192,30 @@ func (u *Uplink) settled(e *entry, err error) {
 	u.finished(e)
 }
 
-// finished ends an entry.
+// finished ends an entry, and its parts.
 func (u *Uplink) finished(e *entry) {
 	d, changed := u.window.remove(e)
 	u.acknowledge(d)
+	for _, p := range e.parts {
+		d, _ := u.window.remove(p)
+		u.acknowledge(d)
+	}
 	if changed {
 		u.changed()
 	}
+}
+
+// refusedFor ends an entry that the cloud does not take. What is in a batch that it does not take, it may.
+func (u *Uplink) refusedFor(e *entry, err error) {
+	if e.parts != nil {
+		if !u.singly.Swap(true) {
+			u.log.Warn("the cloud does not take batches; in this session each message goes by itself", "topic", e.msg.Topic, "err", err)
+		}
+		u.window.alone(e)
+		return
+	}
+	u.unsendable(e, err)
+	u.finished(e)
 }
 
 // unsendable tells of a message that will never be in the cloud. The topic is told once, not for each message.

@@ -19,14 +19,12 @@ func (s *session) pump(ctx context.Context) error {
 		return fmt.Errorf("publish the gateway's presence: %w", err)
 	}
 	for {
-		e := s.u.window.head()
+		e := s.await(ctx)
 		if e == nil {
-			select {
-			case <-s.u.window.news:
-				continue
-			case <-ctx.Done():
-				return nil
-			}
+			return nil
+		}
+		if e.parts != nil {
+			s.u.pack(e)
 		}
 		if err := s.u.quota.wait(ctx); err != nil {
 			return nil // only ctx ends it
@@ -51,8 +49,7 @@ func (s *session) send(ctx context.Context, e *entry) error {
 	}
 	err := u.topics.cloud.Permits(m.Topic, len(m.Payload))
 	if err != nil {
-		u.unsendable(e, err)
-		u.finished(e)
+		u.refusedFor(e, err)
 		return nil
 	}
 	if err := s.spread.wait(ctx); err != nil {
@@ -69,8 +66,7 @@ func (s *session) send(ctx context.Context, e *entry) error {
 	}
 	switch {
 	case errors.Is(err, mqtt.ErrUnsendable):
-		u.unsendable(e, err)
-		u.finished(e)
+		u.refusedFor(e, err)
 		return nil
 	case err != nil:
 		return err
@@ -79,7 +75,7 @@ func (s *session) send(ctx context.Context, e *entry) error {
 	default:
 		u.lastID.Store(uint32(e.id))
 	}
-	u.count(func(st *Status) { st.Sent++ })
+	u.count(func(st *Status) { st.Sent += uint64(max(len(e.parts), 1)) })
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"edged/mqtt"
 	"edged/uplink/asked"
+	"edged/uplink/batch"
 	"edged/uplink/learn"
 	"edged/uplink/once"
 	"edged/uplink/reach"
@@ -83,6 +84,8 @@ type Uplink struct {
 	links    chan struct{} // holds one: the network changed
 	shown    chan struct{} // holds one: the server showed its certificates
 	rate     throttle      // of the one session's pump
+	packer   *batch.Packer // of the same; nil: each message goes by itself
+	singly   atomic.Bool   // so it does in this session
 	lastID   atomic.Uint32 // the identifier of the last message that was sent
 	quota    quota         // of the cloud
 	once     *once.Book    // of the goroutines obey and confirm
@@ -132,6 +135,12 @@ func New(cfg Config, deps Deps) (*Uplink, error) {
 			return nil, err
 		}
 		u.targets = append(u.targets, t)
+	}
+	if cfg.Batch.Every > 0 {
+		var err error
+		if u.packer, err = batch.NewPacker(); err != nil {
+			return nil, err
+		}
 	}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)

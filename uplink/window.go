@@ -23,6 +23,9 @@ type entry struct {
 	pending *mqtt.Pending  // of the PUBLISH to the cloud; nil: not sent
 	until   time.Time      // after that it is of no use to anybody; zero: never
 	turn    uint64         // its place among all
+	batch   bool           // it may go with others
+	came    time.Time      // from the local broker
+	parts   []*entry       // what it holds, if it is a batch
 }
 
 // same says whether another entry is of the same message.
@@ -132,25 +135,18 @@ func (w *window) forget() {
 	w.waiting, w.zeros = nil, 0
 	for _, e := range w.flying {
 		e.d = nil
+		for _, p := range e.parts {
+			p.d = nil
+		}
 	}
 	clear(w.byID)
-}
-
-// head returns what is to be sent next; nil: nothing. It stays where it is until fly or remove.
-func (w *window) head() *entry {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting) == 0 {
-		return nil
-	}
-	return w.waiting[0]
 }
 
 // dup says whether the local broker delivered an entry before.
 func (w *window) dup(e *entry) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return e.d.Dup
+	return e.d != nil && e.d.Dup
 }
 
 // busy returns the unacknowledged publish that has an identifier; nil: none. It can be one of a local session that is no
@@ -172,6 +168,9 @@ func (w *window) fly(e *entry, p *mqtt.Pending) {
 	defer w.mu.Unlock()
 	e.pending = p
 	w.unqueue(e)
+	for _, part := range e.parts {
+		w.unqueue(part)
+	}
 	w.flying = append(w.flying, e)
 	signal(w.flew)
 }
@@ -183,6 +182,15 @@ func (w *window) back(e *entry) {
 	if i := slices.Index(w.flying, e); i >= 0 {
 		w.flying = slices.Delete(w.flying, i, i+1)
 	}
+	for _, p := range e.parts {
+		w.requeue(p)
+	}
+	if e.parts == nil {
+		w.requeue(e)
+	}
+}
+
+func (w *window) requeue(e *entry) {
 	if e.d == nil { // the local broker knows of it no more, and delivers it again
 		return
 	}
@@ -197,12 +205,17 @@ func (w *window) back(e *entry) {
 
 // unqueue takes e out of what waits; it isn't there when the local session was lost meanwhile.
 func (w *window) unqueue(e *entry) {
-	if len(w.waiting) > 0 && w.waiting[0] == e {
-		w.waiting[0] = nil
+	i := slices.Index(w.waiting, e)
+	if i < 0 {
+		return
+	}
+	if w.waiting[i] = nil; i == 0 {
 		w.waiting = w.waiting[1:]
-		if e.d != nil && e.d.QoS == 0 {
-			w.zeros--
-		}
+	} else {
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+	}
+	if e.d != nil && e.d.QoS == 0 {
+		w.zeros--
 	}
 }
 
@@ -239,5 +252,9 @@ func (w *window) remove(e *entry) (d *mqtt.Delivery, changed bool) {
 func (w *window) owed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.waiting) + len(w.flying)
+	n := len(w.waiting)
+	for _, e := range w.flying {
+		n += max(len(e.parts), 1)
+	}
+	return n
 }

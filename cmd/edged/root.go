@@ -79,7 +79,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "machine-readable output")
 	f.BoolVar(&g.quiet, "quiet", false, "only data and errors")
 	f.BoolVar(&g.noColor, "no-color", false, "no colours")
-	root.AddCommand(newDemo(g), newRun(g), newSub(g), newPub(g), newStatus(g), newScan(g), newWatch(g), newConfig(g), newConnect(g), newDoctor(g), newUser(g), newDrivers(g), newDecode(g), newDevice(g), newVersion(g))
+	root.AddCommand(newDemo(g), newRun(g), newSub(g), newPub(g), newStatus(g), newScan(g), newWatch(g), newConfig(g), newConnect(g), newDoctor(g), newUser(g), newDrivers(g), newDecode(g), newDecodeBatch(g), newDevice(g), newVersion(g))
 	usageErrors(root)
 	return root
 }

@@ -132,7 +132,7 @@ func treeMap() map[string]entry {
 			why:   "mochi's codec is seen by this package alone, so that it can be replaced in one place",
 		},
 		"uplink": {
-			ours: []string{"mqtt", "uplink/asked", "uplink/dialect", "uplink/learn", "uplink/once", "uplink/reach"}, third: []string{sys},
+			ours: []string{"mqtt", "uplink/asked", "uplink/batch", "uplink/dialect", "uplink/learn", "uplink/once", "uplink/reach"}, third: []string{sys},
 			why: "the uplink is a client of two brokers; ours is to it what any other is",
 		},
 		"uplink/reach": {
@@ -147,7 +147,11 @@ func treeMap() map[string]entry {
 			third: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 			why:   "figures in, text out; the only place that knows Prometheus",
 		},
-		"uplink/asked":   {why: "what was subscribed to is remembered without knowing what it is for"},
+		"uplink/asked": {why: "what was subscribed to is remembered without knowing what it is for"},
+		"uplink/batch": {
+			third: []string{"github.com/klauspost/compress/zstd"},
+			why:   "lines in, bytes out and back, so that a command can read what the uplink wrote",
+		},
 		"uplink/dialect": {why: "what a cloud takes and how it spells it is a table, without connections"},
 		"uplink/learn":   {why: "a search and its memory, without the connections that it is about"},
 		"uplink/once":    {why: "what was executed is remembered without knowing what it was"},
