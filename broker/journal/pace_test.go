@@ -26,7 +26,7 @@ func TestGroups(t *testing.T) {
 		"one at a time does not wait for company": {1, 0, 350, 400, 2*cost + poll},
 		"a record after a rest does not wait":     {1, time.Second, 2, 3, cost + poll},
 		"many are gathered":                       {20, 0, 220, 300, 3 * cost},
-		"many at their own pace for longer":       {4, -16 * time.Millisecond, 75, 90, 20*time.Millisecond + 2*cost + poll},
+		"many at their own pace for longer":       {4, -16 * time.Millisecond, 70, 130, 20*time.Millisecond + 2*cost + poll},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
