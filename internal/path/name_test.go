@@ -103,7 +103,8 @@ func TestNamesDead(t *testing.T) {
 	pause(3 * time.Second)
 	c.start(t)
 	t.Logf("data flows %v after the cloud is back, without names", n.flows(t, time.Minute).Round(time.Millisecond))
-	n.verdict(t, f, 60*time.Second, inflight)
+	// Ours were on their way when the cloud stopped, and so were its own to the counter, as many.
+	n.verdict(t, f, 60*time.Second, 2*inflight)
 	if s.asked.Load() == 0 {
 		t.Error("the name service was never asked: this shows nothing")
 	}
