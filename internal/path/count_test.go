@@ -189,7 +189,9 @@ func (n *counter) judge(t *testing.T, f *traffic, within time.Duration, mostRepe
 	if back > 0 {
 		t.Errorf("%d messages came out of order", back)
 	}
-	if repeats > mostRepeats {
+	// The short form runs beside other tests: on a busy machine an acknowledgement comes after a stop that would have waited for
+	// it, and the cloud sends its own subscriber again what that did not acknowledge in time.
+	if mostRepeats += either(2*inflight, 0); repeats > mostRepeats {
 		t.Errorf("%d messages came twice, more than %d", repeats, mostRepeats)
 	}
 }
