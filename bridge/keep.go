@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -26,7 +25,6 @@ type KeepStore struct {
 }
 
 const (
-	keepSlot  = 512 // bytes of a slot: a disk's smallest sector
 	keepEvery = time.Minute
 	keepLine  = 256 // bytes that may be kept
 )
@@ -75,8 +73,8 @@ func (k *kept) Load() ([]byte, error) {
 		return nil, fmt.Errorf("read what was kept: %w", err)
 	}
 	var newest []byte
-	for i := 0; i < 2 && i*keepSlot < len(b); i++ {
-		if gen, p, ok := decodeKept(b[i*keepSlot : min((i+1)*keepSlot, len(b))]); ok && gen > k.gen {
+	for slot := range slots(b) {
+		if gen, p, ok := decodeKept(slot); ok && gen > k.gen {
 			k.gen, newest = gen, p
 		}
 	}
@@ -122,7 +120,7 @@ func (k *kept) write(p []byte) error {
 		k.f = f
 	}
 	k.gen++
-	_, err := k.f.WriteAt(encodeKept(k.gen, p), int64(k.gen%2)*keepSlot)
+	_, err := k.f.WriteAt(encodeKept(k.gen, p), slotAt(k.gen))
 	return err
 }
 
@@ -158,23 +156,20 @@ func (k *kept) Close() error {
 	return errors.Join(err, f.Close())
 }
 
-// encodeKept gives a slot's bytes: a line of text with its checksum, padded.
-func encodeKept(gen uint64, p []byte) []byte {
-	b := fmt.Appendf(nil, "edged keep %d %q", gen, p)
-	b = fmt.Appendf(b, " crc %08x\n", crc32.ChecksumIEEE(b))
-	return append(b, bytes.Repeat([]byte{' '}, max(keepSlot-len(b), 0))...)
-}
+// encodeKept gives a slot's bytes.
+func encodeKept(gen uint64, p []byte) []byte { return seal(keptText(gen, p)) }
 
-func decodeKept(b []byte) (gen uint64, p []byte, ok bool) {
-	line, _, found := bytes.Cut(b, []byte{'\n'})
-	if !found {
+func keptText(gen uint64, p []byte) []byte { return fmt.Appendf(nil, "edged keep %d %q", gen, p) }
+
+func decodeKept(slot []byte) (gen uint64, p []byte, ok bool) {
+	line, ok := unseal(slot)
+	if !ok {
 		return 0, nil, false
 	}
 	var text string
-	var sum uint32
-	if _, err := fmt.Sscanf(string(line), "edged keep %d %q crc %x", &gen, &text, &sum); err != nil {
+	if _, err := fmt.Sscanf(line, "edged keep %d %q", &gen, &text); err != nil {
 		return 0, nil, false
 	}
-	whole, _, _ := bytes.Cut(encodeKept(gen, []byte(text)), []byte{'\n'})
-	return gen, []byte(text), gen > 0 && bytes.Equal(whole, line)
+	p = []byte(text)
+	return gen, p, gen > 0 && string(keptText(gen, p)) == line
 }

@@ -65,7 +65,7 @@ func TestTornSlotLeavesTheOther(t *testing.T) {
 	}
 	name := filepath.Join(dir, "meter.keep")
 	whole, err := os.ReadFile(name)
-	if err != nil || len(whole) != 2*keepSlot {
+	if err != nil || len(whole) != 2*slotSize {
 		t.Fatalf("%d bytes, %v", len(whole), err)
 	}
 	end := bytes.IndexByte(whole, '\n')
@@ -79,7 +79,7 @@ func TestTornSlotLeavesTheOther(t *testing.T) {
 			t.Fatalf("with byte %d of the newest slot damaged it is %q, want the one before", i, got)
 		}
 	}
-	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 2*keepSlot), 0o600); err != nil {
+	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 2*slotSize), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if p, err := keepIn(t, dir).Load(); err == nil {

@@ -3,10 +3,8 @@
 package bridge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -28,7 +26,6 @@ type SeqStore struct {
 
 const (
 	seqBlock = 4096 // numbers reserved at once
-	seqSlot  = 512  // bytes of a slot: a disk's smallest sector
 )
 
 // OpenSeq makes the directory if need be. log hears of damaged files and of a disk that fails.
@@ -222,24 +219,18 @@ func (q *seqFile) Close() error {
 // seqSlotData is what a slot says.
 type seqSlotData struct{ gen, next, reserved uint64 }
 
-// encode gives the slot's bytes: a line of text with its checksum, padded.
+// encode gives the slot's bytes.
 func (s seqSlotData) encode() []byte {
-	b := fmt.Appendf(nil, "edged seq %d next %d reserved %d", s.gen, s.next, s.reserved)
-	b = fmt.Appendf(b, " crc %08x\n", crc32.ChecksumIEEE(b))
-	return append(b, bytes.Repeat([]byte{' '}, seqSlot-len(b))...)
+	return seal(fmt.Appendf(nil, "edged seq %d next %d reserved %d", s.gen, s.next, s.reserved))
 }
 
-func decodeSeq(b []byte) (s seqSlotData, ok bool) {
-	var sum uint32
-	line, _, found := bytes.Cut(b, []byte{'\n'})
-	if !found {
+func decodeSeq(slot []byte) (s seqSlotData, ok bool) {
+	line, ok := unseal(slot)
+	if !ok {
 		return s, false
 	}
-	if _, err := fmt.Sscanf(string(line), "edged seq %d next %d reserved %d crc %x", &s.gen, &s.next, &s.reserved, &sum); err != nil {
-		return s, false
-	}
-	i := bytes.LastIndex(line, []byte(" crc "))
-	return s, i >= 0 && crc32.ChecksumIEEE(line[:i]) == sum && s.next >= 1 && s.next <= s.reserved
+	_, err := fmt.Sscanf(line, "edged seq %d next %d reserved %d", &s.gen, &s.next, &s.reserved)
+	return s, err == nil && s.next >= 1 && s.next <= s.reserved
 }
 
 // load reads the newest valid slot. A damaged file is set aside.
@@ -249,8 +240,8 @@ func (q *seqFile) load() (seqSlotData, error) {
 		return seqSlotData{}, err
 	}
 	best, found := seqSlotData{}, false
-	for i := 0; i < 2 && i*seqSlot < len(b); i++ {
-		if s, ok := decodeSeq(b[i*seqSlot : min((i+1)*seqSlot, len(b))]); ok && (!found || s.gen > best.gen) {
+	for slot := range slots(b) {
+		if s, ok := decodeSeq(slot); ok && (!found || s.gen > best.gen) {
 			best, found = s, true
 		}
 	}
@@ -270,7 +261,7 @@ func (q *seqFile) store(s seqSlotData) error {
 			return err
 		}
 	}
-	if _, err := q.f.WriteAt(s.encode(), int64(s.gen%2)*seqSlot); err != nil {
+	if _, err := q.f.WriteAt(s.encode(), slotAt(s.gen)); err != nil {
 		return fmt.Errorf("reserve sequence numbers: %w", err)
 	}
 	if err := q.f.Sync(); err != nil {

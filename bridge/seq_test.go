@@ -98,7 +98,7 @@ func TestPowerCutAtAnyMomentNeverRepeatsASeq(t *testing.T) {
 
 func tear(b []byte, slot int) []byte {
 	b = bytes.Clone(b)
-	if end := slot*seqSlot + 20; end < len(b) {
+	if end := slot*slotSize + 20; end < len(b) {
 		b[end] ^= 0xff
 	}
 	return b
@@ -125,7 +125,7 @@ func TestTornReservationLeavesTheOneBefore(t *testing.T) {
 func TestDamagedSeqFileNeverRepeatsAndIsSetAside(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.seq")
-	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 2*seqSlot), 0o600); err != nil {
+	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 2*slotSize), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	first, skipped := seqStore(t, dir).device("a").Next()

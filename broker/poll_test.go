@@ -3,7 +3,6 @@
 package broker
 
 import (
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -11,20 +10,8 @@ import (
 
 // tcp gives a connection whose other end is the test's, which never says anything.
 func tcp(t *testing.T, b *Broker) *conn {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { peer.Close() })
-	nc, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	nc, _ := tcpPair(t)
 	return newConn(b, nc, nil, nil)
 }
 

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// rawPair returns a socket that is read and written without telling the runtime, and its peer.
-func rawPair(t *testing.T) (*rawSocket, *net.TCPConn, net.Conn) {
+// tcpPair returns a connection that was accepted, which the caller closes, and its peer.
+func tcpPair(t *testing.T) (*net.TCPConn, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,12 +29,19 @@ func rawPair(t *testing.T) (*rawSocket, *net.TCPConn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nc.(*net.TCPConn), peer
+}
+
+// rawPair returns a socket that is read and written without telling the runtime, and its peer.
+func rawPair(t *testing.T) (*rawSocket, *net.TCPConn, net.Conn) {
+	t.Helper()
+	nc, peer := tcpPair(t)
 	t.Cleanup(func() { nc.Close() })
-	raw, err := nc.(*net.TCPConn).SyscallConn()
+	raw, err := nc.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRawSocket(raw), nc.(*net.TCPConn), peer
+	return newRawSocket(raw), nc, peer
 }
 
 func TestRawSocketReadsAllThatComesAndThenTheEnd(t *testing.T) {
